@@ -1,0 +1,1 @@
+"""The four services of the suite, and what runs them together."""

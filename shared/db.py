@@ -1,0 +1,175 @@
+"""One service's database: sessions for the rooms, a raw pool for hot reads, and the only commit in the code base."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import parse_qs, urlsplit
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+
+Role = Literal["web", "worker"]
+NAMING = {
+    "ix": "%(table_name)s_%(column_0_N_name)s",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+"""PostgreSQL's own names for constraints, so that models and SQL files agree."""
+
+INFRASTRUCTURE = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # "another operation is in progress": PostgreSQL died in a query
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,  # serialization failures and deadlocks
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.CannotConnectNowError,
+)
+"""Errors that pass: retried in place, never parked."""
+
+CONNECT_SECONDS = 30
+SETTINGS: dict[Role, dict[str, str]] = {
+    "web": {"statement_timeout": "5s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "15s"},
+    "worker": {"idle_in_transaction_session_timeout": "60s"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a caller may see: a unit's subtree, one account, or everything (the root unit)."""
+
+    unit_code: str | None = None
+    account_no: str | None = None
+    everything: bool = False
+
+
+def is_infrastructure(error: BaseException) -> bool:
+    """Say whether an error, or the driver's error under it, will pass by itself."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, INFRASTRUCTURE):
+            return True
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return False
+
+
+async def connect(url: str, settings: dict[str, str] | None = None) -> asyncpg.Connection:
+    """Open one driver connection, waiting up to 30 s for a server that is just starting.
+
+    A server on this machine is asked without TLS unless the URL names an sslmode.
+    """
+    parts = urlsplit(url)
+    tls = {} if "sslmode" in parse_qs(parts.query) or parts.hostname not in {"127.0.0.1", "localhost"} else {"ssl": False}
+    deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS
+    while True:
+        try:
+            return await asyncpg.connect(url, server_settings=settings or {}, timeout=10, **tls)
+        except (OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError):
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.1)
+
+
+async def driver(session: AsyncSession) -> asyncpg.Connection:
+    """Return the driver's connection inside the session's transaction, for set-based SQL with arrays."""
+    raw = (await (await session.connection()).get_raw_connection()).driver_connection
+    assert isinstance(raw, asyncpg.Connection)
+    if not raw.is_in_transaction():
+        await session.execute(text("SELECT 1"))  # SQLAlchemy begins with its first statement
+    return raw
+
+
+def before_commit(session: AsyncSession, hook: Callable[[AsyncSession], Awaitable[None]]) -> None:
+    """Run the hook once at the end of the transaction, before it commits; after it nothing more is written."""
+    hooks = session.info.setdefault("before_commit", [])
+    if hook not in hooks:
+        hooks.append(hook)
+
+
+class Database:
+    """A service's database as one role: `worker` sees all rows, `web` what the request's Scope allows."""
+
+    def __init__(self, service: str, url: str, role: Role, pool_size: int = 4) -> None:
+        self.service = service
+        self.url = url
+        self.role = role
+        self.settings = {"role": f"{service}_{role}", "application_name": f"{service}_{role}", **SETTINGS[role]}
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=self.connect,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_pre_ping=False,
+        )
+        self._sessions = async_sessionmaker(self._engine, expire_on_commit=False, autoflush=True)
+        self._hot: asyncpg.Pool | None = None
+
+    async def connect(self) -> asyncpg.Connection:
+        """Open a connection of its own in this role (LISTEN, snapshots, the relay)."""
+        return await connect(self.url, self.settings)
+
+    async def open(self) -> None:
+        """Check that the role has no way round row-level security. Raises PermissionError with one sentence if it has."""
+        connection = await self.connect()
+        try:
+            bypasses = await connection.fetchval(
+                "SELECT r.rolsuper OR r.rolbypassrls OR EXISTS (SELECT FROM pg_class c WHERE c.relowner = r.oid) "
+                "FROM pg_roles r WHERE r.rolname = current_user"
+            )
+        finally:
+            await connection.close()
+        if bypasses:
+            raise PermissionError(
+                f"the role {self.settings['role']} owns tables or bypasses row-level security; use deploy/postgres.sql"
+            )
+
+    async def close(self) -> None:
+        """Close all pools."""
+        if self._hot is not None:
+            self._hot.terminate()
+        await self._engine.dispose()
+
+    async def hot(self) -> asyncpg.Pool:
+        """Return the driver's own pool, for reads that are one statement and set their scope in it."""
+        if self._hot is None:
+            self._hot = await asyncpg.create_pool(
+                self.url, min_size=1, max_size=4, server_settings=self.settings, ssl=False if "@127.0.0.1" in self.url else None
+            )
+        return self._hot
+
+    @asynccontextmanager
+    async def transaction(self, scope: Scope | None = None, isolation: str | None = None) -> AsyncIterator[AsyncSession]:
+        """Open a session whose work commits at the end, all or nothing; the outbox is written last."""
+        async with self._sessions() as session:
+            if isolation is not None:
+                await session.connection(execution_options={"isolation_level": isolation})
+            if scope is not None:
+                await set_scope(session, scope)
+            yield session
+            for hook in session.info.pop("before_commit", ()):
+                await hook(session)
+            await session.commit()
+
+
+async def set_scope(session: AsyncSession, scope: Scope) -> None:
+    """Tell row-level security who asks, until the transaction ends."""
+    await session.execute(
+        text(
+            "SELECT set_config('crm.unit', :unit, true), set_config('crm.account', :account, true), "
+            "set_config('crm.everything', :everything, true)"
+        ),
+        {
+            "unit": scope.unit_code or "",
+            "account": scope.account_no or "",
+            "everything": "on" if scope.everything else "off",
+        },
+    )

@@ -1,0 +1,16 @@
+"""Public ids made from natural keys: a replay gives the same ids."""
+
+from datetime import date
+from hashlib import sha256
+from uuid import UUID
+
+
+def natural_id(*parts: str | int | date) -> UUID:
+    """Return the UUIDv8 of a natural key, the parts joined by "/".
+
+    Equal to the SQL function `natural_id(text)` for the joined key. Parts never contain "/" (codes, numbers, ISO dates).
+    The version and variant digits are fixed, so 120 bits of the SHA-256 remain.
+    """
+    key = "/".join(part.isoformat() if isinstance(part, date) else str(part) for part in parts)
+    digest = sha256(key.encode()).hexdigest()
+    return UUID(digest[:12] + "8" + digest[13:16] + "8" + digest[17:32])
