@@ -1,0 +1,130 @@
+"""The public contract on the bus: every topic, every event type, and what publishes and reads them.
+
+One module per publisher; `envelope` turns bytes into events and back; `schemas/` holds the exported JSON Schema of each
+type and `golden/` samples that every reader must be able to read for ever. `python -m shared.contracts check` holds all of
+it together and refuses a change that an older reader or publisher would not survive.
+"""
+
+from dataclasses import dataclass
+
+from shared.events.customer import AccountAssigned, AccountOpened, UnitChanged
+from shared.events.envelope import (
+    INBOUND_TOPICS,
+    Delivery,
+    Event,
+    Record,
+    Rejected,
+    Skipped,
+    Unreadable,
+    decode,
+    headers_for,
+    schema_uri,
+)
+from shared.events.freight import FreightCharged
+from shared.events.retention import TaskCancelled, TaskClaimed, TaskDone, TaskOpened, TaskOverdue
+from shared.events.shipments import KNOWN_STATUSES, ShipmentStatusChanged
+from shared.events.tickets import TicketChanged, TicketOpened, TicketRefuted, TicketResolved
+from shared.events.tiering import (
+    MonthClosed,
+    MonthRestated,
+    MovementDetected,
+    MovementRestated,
+    MovementWithdrawn,
+    TiersChanged,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A Kafka topic: what it carries, what its records are keyed by, and into how many partitions it is cut."""
+
+    name: str
+    about: str
+    key: str
+    partitions: int = 4
+
+
+TOPICS: dict[str, Topic] = {
+    topic.name: topic
+    for topic in (
+        Topic("shipment.events", "Scans of parcels, from carriers and their partners.", "the waybill_no"),
+        Topic("freight.events", "Charges and their corrections, from billing.", "the account_no"),
+        Topic(
+            "customer.events",
+            "Units and settlement accounts, from the customer service.",
+            "the account_no for facts of an account, the unit_code for facts of a unit",
+        ),
+        Topic(
+            "tiering.events",
+            "Closes, tiers, movements and restated months, from the tiering service.",
+            "the account_no for facts of an account, the month for facts of a month",
+        ),
+        Topic("retention.events", "Maintenance tasks, from the retention service.", "the account_no"),
+        Topic("ticket.events", "Tickets, from the tickets service.", "the ticket_id"),
+    )
+}
+"""Every topic by name. Who publishes to an inbound topic chooses key and partitioner; `key` is what we recommend there."""
+
+TYPES: dict[str, type[Event]] = {
+    event.TYPE: event
+    for event in (
+        ShipmentStatusChanged,
+        FreightCharged,
+        UnitChanged,
+        AccountOpened,
+        AccountAssigned,
+        TiersChanged,
+        MonthClosed,
+        MovementDetected,
+        MovementRestated,
+        MovementWithdrawn,
+        MonthRestated,
+        TaskOpened,
+        TaskClaimed,
+        TaskDone,
+        TaskOverdue,
+        TaskCancelled,
+        TicketOpened,
+        TicketChanged,
+        TicketResolved,
+        TicketRefuted,
+    )
+}
+"""Every event type by its `ce_type`."""
+
+__all__ = [
+    "INBOUND_TOPICS",
+    "KNOWN_STATUSES",
+    "TOPICS",
+    "TYPES",
+    "AccountAssigned",
+    "AccountOpened",
+    "Delivery",
+    "Event",
+    "FreightCharged",
+    "MonthClosed",
+    "MonthRestated",
+    "MovementDetected",
+    "MovementRestated",
+    "MovementWithdrawn",
+    "Record",
+    "Rejected",
+    "ShipmentStatusChanged",
+    "Skipped",
+    "TaskCancelled",
+    "TaskClaimed",
+    "TaskDone",
+    "TaskOpened",
+    "TaskOverdue",
+    "TicketChanged",
+    "TicketOpened",
+    "TicketRefuted",
+    "TicketResolved",
+    "TiersChanged",
+    "Topic",
+    "UnitChanged",
+    "Unreadable",
+    "decode",
+    "headers_for",
+    "schema_uri",
+]

@@ -1,0 +1,298 @@
+"""The envelope of every event: CloudEvents 1.0 in Kafka binary mode, and the one place where bytes become an event.
+
+The data of an event is the record's value (JSON); what is true of every event stands in headers `ce_*`. Publishers are
+closed: they write the fields of the exported schema and no other. Readers are open: they ignore fields and headers they
+do not know, so that a newer publisher does not stop an older reader.
+
+`decode` answers one of three ways and no other: a `Delivery`, a `Skipped`, or it raises `Unreadable` with one line saying
+why. Whatever bytes arrive, nothing else leaves it; an unreadable record is parked with its bytes, a skipped one counted.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+from pydantic_core import SchemaValidator, ValidationError
+
+from shared.clock import SHANGHAI
+from shared.events.fields import END_OF_INSTANTS, FIRST_INSTANT, INSTANT_TEXT, INT8_MAX
+from shared.ids import natural_id
+
+MAX_DATA_BYTES = 256 * 1024
+"""The most data an event may have; the outbox refuses more, too."""
+
+MAX_ATTRIBUTE_CHARACTERS = 255
+"""The longest `ce_id` or `ce_source`: longer ones fit no index."""
+
+INBOUND_TOPICS = frozenset({"shipment.events", "freight.events"})
+"""Topics that anybody may publish to. There an unknown type is a mistake of the publisher; on our own topics it is news."""
+
+
+class Event(BaseModel):
+    """A fact that one service publishes and others read: immutable, without names, phones, addresses or free text.
+
+    A type says what happened and in which major version (`TYPE`), where it is published (`TOPIC`), and which field is its
+    partition key (`KEY`); events of one key arrive in the order in which they were committed.
+    """
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore", validate_by_alias=True, validate_by_name=True)
+
+    TYPE: ClassVar[str]
+    TOPIC: ClassVar[str]
+    KEY: ClassVar[str]
+
+    def key(self) -> str:
+        """Return the partition key as text."""
+        return str(getattr(self, self.KEY))
+
+    def identity(self) -> tuple[str | int, ...]:
+        """Return the natural key of this publication: the same fact published again has the same."""
+        raise NotImplementedError(f"{type(self).__name__} must say what makes a publication of it the same one")
+
+    @property
+    def event_id(self) -> UUID:
+        """The `ce_id` of this publication, made from its type and identity."""
+        return natural_id(self.TYPE, *self.identity())
+
+    def to_bytes(self) -> bytes:
+        """Return the data as it is published: compact JSON in UTF-8, all fields present, instants with +08:00."""
+        return self.__pydantic_serializer__.to_json(self, by_alias=True)
+
+
+E = TypeVar("E", bound=Event)
+
+
+@dataclass(slots=True)
+class Delivery(Generic[E]):
+    """One arrival of an event; the same event may arrive again, at this position or another.
+
+    `time` is the instant of publication. `sequence` rises per key on our own topics (0 where an inbound event has none):
+    a read model ignores what is not greater than the one it has stored.
+    """
+
+    event: E
+    event_id: str
+    source: str
+    time: datetime
+    sequence: int
+    topic: str
+    partition: int
+    offset: int
+
+
+@dataclass(slots=True)
+class Rejected(Generic[E]):
+    """An event that can be read but breaks a rule; it is parked with the reason (one line, no personal data)."""
+
+    delivery: Delivery[E]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A record of our own topics whose type this reader does not know or did not subscribe; it is counted."""
+
+    type: str
+
+
+class Unreadable(Exception):
+    """A record that no reader of this contract can read; `str()` is the reason in one line. It is parked."""
+
+
+class KafkaRecord(Protocol):
+    """What `decode` reads of a record; aiokafka's ConsumerRecord is one, `Record` another. `timestamp` is in ms."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None: ...
+    @property
+    def headers(self) -> Iterable[tuple[str, bytes | None]]: ...
+    @property
+    def timestamp(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as parking stores it, so that a retry reads the same bytes again. `timestamp` is in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Sequence[tuple[str, bytes | None]]
+    timestamp: int
+
+
+def schema_uri(event_type: str) -> str:
+    """Return the `ce_dataschema` of a type; its schema is the file `<type>.json` beside this module."""
+    return f"urn:express-crm:event:{event_type}"
+
+
+def headers_for(
+    event_id: UUID | str, source: str, type: str, time: datetime, key: str, sequence: int, dataschema: str | None = None
+) -> list[tuple[str, bytes]]:
+    """Return the headers of a record in CloudEvents binary mode.
+
+    `time` is the instant of publication, `key` the partition key, `sequence` the position in the order of the key;
+    `dataschema` is `schema_uri(type)` unless said otherwise.
+    """
+    return [
+        ("content-type", b"application/json"),
+        ("ce_specversion", b"1.0"),
+        ("ce_id", str(event_id).encode()),
+        ("ce_source", source.encode()),
+        ("ce_type", type.encode()),
+        ("ce_time", time.astimezone(SHANGHAI).isoformat().encode()),
+        ("ce_partitionkey", key.encode()),
+        ("ce_sequence", b"%d" % sequence),
+        ("ce_dataschema", (dataschema or schema_uri(type)).encode()),
+    ]
+
+
+_READ = frozenset({"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_sequence"})
+_SEQUENCE = re.compile(rb"[0-9]{1,19}")
+_NOT_JSON_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|NaN|Infinity', re.DOTALL)
+_NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_INSTANT_VALIDATOR = SchemaValidator(INSTANT_TEXT)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def decode(record: KafkaRecord, registry: Mapping[str, type[Event]]) -> Delivery[Any] | Skipped:
+    """Return the event of a record.
+
+    `registry` maps a type to its model: all types, or those a worker subscribes. Raises Unreadable, and nothing else, for
+    whatever breaks the contract; on topics of our own an unknown type or major version is Skipped instead.
+    """
+    attributes: dict[str, bytes | None] = {}
+    for name, value in record.headers:
+        if name in _READ:
+            if name in attributes:
+                raise Unreadable(f"header {name} appears more than once")
+            attributes[name] = value
+    if attributes.get("ce_specversion") != b"1.0":
+        _refuse_specversion(attributes)
+    event_id, source = _text(attributes, "ce_id"), _text(attributes, "ce_source")
+    event_type = _text(attributes, "ce_type")
+    topic = record.topic
+    model = registry.get(event_type)
+    if model is None or model.TOPIC != topic:
+        if topic not in INBOUND_TOPICS:
+            return Skipped(event_type)
+        raise Unreadable(f"type {_shown(event_type)} is not one that {topic} carries")
+    event = _event(model, record.value)
+    if topic in INBOUND_TOPICS:
+        sequence = _sequence(attributes.get("ce_sequence")) or 0
+    else:
+        sequence = _own_sequence(attributes)
+    time = _time(attributes, record.timestamp, topic)
+    return Delivery(event, event_id, source, time, sequence, topic, record.partition, record.offset)
+
+
+def _event(model: type[E], data: bytes | None) -> E:
+    if not data:
+        raise Unreadable("the record has no data (a tombstone)" if data is None else "the data is empty")
+    if len(data) > MAX_DATA_BYTES:
+        raise Unreadable(f"the data has {len(data)} bytes, more than {MAX_DATA_BYTES}")
+    # Two things that the JSON parser lets pass, looked for only where their bytes occur at all.
+    if b"\\u0000" in data and _NUL_ESCAPE.search(data):
+        raise Unreadable("the data holds the character NUL")
+    if (b"NaN" in data or b"Infinity" in data) and _holds_not_json_number(data):
+        raise Unreadable("the data is not JSON: NaN and Infinity are no numbers")
+    try:
+        return model.__pydantic_validator__.validate_json(data)  # type: ignore[no-any-return]
+    except ValidationError as error:
+        reason = _reason(error, data)
+    except Exception as error:  # noqa: BLE001 - a parser that fails in a new way must not stop a partition
+        reason = f"the data cannot be read: {type(error).__name__}"
+    raise Unreadable(reason)
+
+
+def _holds_not_json_number(data: bytes) -> bool:
+    return any(found[0] in (b"NaN", b"Infinity") for found in _NOT_JSON_NUMBER.finditer(data))
+
+
+def _reason(error: ValidationError, data: bytes) -> str:
+    """Say the first thing wrong, by field and rule, without what the publisher wrote there."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    if first["type"] == "json_invalid":
+        if data.startswith(b"\xef\xbb\xbf"):
+            return "the data is not JSON: it begins with a byte order mark"
+        try:
+            data.decode()
+        except UnicodeDecodeError as where:
+            return f"the data is not UTF-8 (byte {where.start})"
+        return f"the data is not JSON: {_shown(first['msg'].removeprefix('Invalid JSON: '))}"
+    field = ".".join(str(part) for part in first["loc"]) or "the data"
+    return f"{_shown(field)}: {_shown(first['msg'])}"
+
+
+def _shown(text: str) -> str:
+    """Return text of unknown origin fit for one line of a log: printable, at most 200 characters."""
+    printable = "".join(character if character.isprintable() else "?" for character in text[:200])
+    return printable if len(text) <= 200 else printable + "..."
+
+
+def _refuse_specversion(attributes: dict[str, bytes | None]) -> NoReturn:
+    if attributes.get("ce_specversion") is None:
+        raise Unreadable("header ce_specversion is missing (CloudEvents 1.0, binary mode)")
+    raise Unreadable("header ce_specversion is not 1.0")
+
+
+def _text(attributes: dict[str, bytes | None], name: str) -> str:
+    value = attributes.get(name)
+    if not value:
+        raise Unreadable(f"header {name} is missing")
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        raise Unreadable(f"header {name} is not UTF-8") from None
+    if len(text) > MAX_ATTRIBUTE_CHARACTERS:
+        raise Unreadable(f"header {name} has more than {MAX_ATTRIBUTE_CHARACTERS} characters")
+    if "\0" in text:
+        raise Unreadable(f"header {name} holds the character NUL")
+    return text
+
+
+def _sequence(value: bytes | None) -> int | None:
+    """Return the number of a `ce_sequence`, None where it is none: other publishers may mean something else by it."""
+    if value is None or not _SEQUENCE.fullmatch(value):
+        return None
+    sequence = int(value)
+    return sequence if sequence <= INT8_MAX else None
+
+
+def _own_sequence(attributes: dict[str, bytes | None]) -> int:
+    sequence = _sequence(attributes.get("ce_sequence"))
+    if sequence is None:
+        raise Unreadable("header ce_sequence is missing or no whole number")
+    return sequence
+
+
+def _time(attributes: dict[str, bytes | None], timestamp_ms: int, topic: str) -> datetime:
+    """Return the instant of publication: `ce_time`; on inbound topics, where it is missing, the record's timestamp."""
+    if "ce_time" in attributes:
+        try:
+            return _INSTANT_VALIDATOR.validate_python(_text(attributes, "ce_time"))  # type: ignore[no-any-return]
+        except ValidationError as error:
+            raise Unreadable(f"header ce_time: {error.errors(include_url=False)[0]['msg']}") from None
+    if topic not in INBOUND_TOPICS:
+        raise Unreadable("header ce_time is missing")
+    try:
+        instant = _EPOCH + timedelta(milliseconds=timestamp_ms)
+    except OverflowError:
+        instant = _EPOCH
+    if not FIRST_INSTANT <= instant < END_OF_INSTANTS:
+        raise Unreadable("there is no ce_time, and the record's timestamp lies outside 2000-2100")
+    return instant

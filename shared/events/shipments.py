@@ -1,0 +1,92 @@
+"""Events that carriers and their systems publish about parcels (运单, 快件): one scan each. Topic `shipment.events`, public contract.
+
+Scans come in any order, repeated, and months late; a parcel's timeline is the set of its scans.
+"""
+
+from typing import Annotated, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.clock import SHANGHAI
+from shared.events.envelope import Event
+from shared.events.fields import INT4_MAX, AccountNo, AmountFen, Grams, Instant, Number, Place, UnitCode
+
+KNOWN_STATUSES = frozenset(
+    {
+        "CREATED",
+        "PICKED_UP",
+        "IN_TRANSIT",
+        "ARRIVED",
+        "OUT_FOR_DELIVERY",
+        "ATTEMPT_FAILED",
+        "AT_PICKUP_POINT",
+        "DELIVERED",
+        "REFUSED",
+        "RETURNING",
+        "RETURNED",
+        "DELAYED",
+        "DAMAGED",
+        "LOST",
+        "CUSTOMS",
+        "CANCELLED",
+    }
+)
+"""Statuses that rules know. Any other text stays on the timeline, is counted, and decides nothing."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+
+class Origin(_Part):
+    """Where a parcel comes from."""
+
+    branch: UnitCode | None = Field(default=None, description="Code of the branch (分部) that took it in, if known.")
+    city: Place = Field(description="City of the sender; empty where unknown.")
+    region: Place = Field(description="Region or province of the sender; empty where unknown.")
+
+
+class Destination(_Part):
+    """Where a parcel goes."""
+
+    city: Place = Field(description="City of the receiver; empty where unknown.")
+    region: Place = Field(description="Region or province of the receiver; empty where unknown.")
+
+
+class ParcelException(_Part):
+    """What is wrong with a parcel, as a code of the publisher."""
+
+    code: Number = Field(description="Code of the exception, 1-40 printable ASCII characters.")
+
+
+class ShipmentStatusChanged(Event):
+    """A parcel was scanned: it has this status since this instant."""
+
+    TYPE: ClassVar[str] = "shipment.status-changed.v1"
+    TOPIC: ClassVar[str] = "shipment.events"
+    KEY: ClassVar[str] = "waybill_no"
+
+    waybill_no: Number = Field(description="Number of the parcel (运单号), 1-40 printable ASCII characters.")
+    account_no: AccountNo | None = Field(
+        default=None, description="Settlement account that pays, null for a parcel paid otherwise."
+    )
+    status: Annotated[str, Field(min_length=1, max_length=40)] = Field(
+        description="Status since this scan. Any text is accepted; one that rules do not know decides nothing.",
+        json_schema_extra={"x-known-values": sorted(KNOWN_STATUSES)},  # type: ignore[dict-item]
+    )
+    occurred_at: Instant = Field(description="When it happened, with an offset, in 2000-2100.")
+    promised_at: Instant | None = Field(
+        default=None, description="Delivery promised until this instant; the promise of the latest scan stands."
+    )
+    origin: Origin = Field(description="Where the parcel comes from.")
+    destination: Destination = Field(description="Where the parcel goes.")
+    pieces: Annotated[int, Field(ge=1, le=INT4_MAX)] = Field(description="Number of pieces.")
+    weight_grams: Grams | None = Field(default=None, description="Weight in grams.")
+    goods_value_fen: AmountFen | None = Field(default=None, description="Declared value of the goods in fen.")
+    insured_fen: AmountFen | None = Field(default=None, description="Insured value in fen.")
+    exception: ParcelException | None = Field(default=None, description="What is wrong, null where nothing is.")
+    source_code: Number | None = Field(default=None, description="Code of the system or channel the scan comes from.")
+
+    def identity(self) -> tuple[str | int, ...]:
+        """A scan is the same one when parcel, status and instant are."""
+        return self.waybill_no, self.status, self.occurred_at.astimezone(SHANGHAI).isoformat()
