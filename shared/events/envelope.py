@@ -141,14 +141,21 @@ def schema_uri(event_type: str) -> str:
 
 
 def headers_for(
-    event_id: UUID | str, source: str, type: str, time: datetime, key: str, sequence: int, dataschema: str | None = None
+    event_id: UUID | str,
+    source: str,
+    type: str,
+    time: datetime,
+    key: str,
+    sequence: int,
+    dataschema: str | None = None,
+    trace: str | None = None,
 ) -> list[tuple[str, bytes]]:
     """Return the headers of a record in CloudEvents binary mode.
 
     `time` is the instant of publication, `key` the partition key, `sequence` the position in the order of the key;
-    `dataschema` is `schema_uri(type)` unless said otherwise.
+    `dataschema` is `schema_uri(type)` unless said otherwise, `trace` the W3C traceparent of the change, if there is one.
     """
-    return [
+    headers = [
         ("content-type", b"application/json"),
         ("ce_specversion", b"1.0"),
         ("ce_id", str(event_id).encode()),
@@ -159,21 +166,25 @@ def headers_for(
         ("ce_sequence", b"%d" % sequence),
         ("ce_dataschema", (dataschema or schema_uri(type)).encode()),
     ]
+    if trace:
+        headers.append(("ce_traceparent", trace.encode()))
+    return headers
 
 
 _READ = frozenset({"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_sequence"})
-_SEQUENCE = re.compile(rb"[0-9]{1,19}")
 _NOT_JSON_NUMBER = re.compile(rb'"(?:[^"\\]|\\.)*"|NaN|Infinity', re.DOTALL)
 _NUL_ESCAPE = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 _INSTANT_VALIDATOR = SchemaValidator(INSTANT_TEXT)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def decode(record: KafkaRecord, registry: Mapping[str, type[Event]]) -> Delivery[Any] | Skipped:
+def decode(record: KafkaRecord, registry: Mapping[str, type[Event]], *, inbound: bool) -> Delivery[Any] | Skipped:
     """Return the event of a record.
 
     `registry` maps a type to its model: all types, or those a worker subscribes. Raises Unreadable, and nothing else, for
-    whatever breaks the contract; on topics of our own an unknown type or major version is Skipped instead.
+    whatever breaks the contract. `inbound` says that anybody may publish to the topic (it is one of INBOUND_TOPICS): there
+    an unknown type or major version is Unreadable too, on topics of our own it is Skipped; and there `ce_time` and
+    `ce_sequence` may be missing, for which the record's timestamp and 0 stand in.
     """
     attributes: dict[str, bytes | None] = {}
     for name, value in record.headers:
@@ -188,15 +199,16 @@ def decode(record: KafkaRecord, registry: Mapping[str, type[Event]]) -> Delivery
     topic = record.topic
     model = registry.get(event_type)
     if model is None or model.TOPIC != topic:
-        if topic not in INBOUND_TOPICS:
+        if not inbound:
             return Skipped(event_type)
         raise Unreadable(f"type {_shown(event_type)} is not one that {topic} carries")
     event = _event(model, record.value)
-    if topic in INBOUND_TOPICS:
-        sequence = _sequence(attributes.get("ce_sequence")) or 0
-    else:
-        sequence = _own_sequence(attributes)
-    time = _time(attributes, record.timestamp, topic)
+    sequence = _sequence(attributes.get("ce_sequence"))
+    if sequence is None:
+        if not inbound:
+            raise Unreadable("header ce_sequence is missing or no whole number")
+        sequence = 0
+    time = _time(attributes, record.timestamp, inbound)
     return Delivery(event, event_id, source, time, sequence, topic, record.partition, record.offset)
 
 
@@ -267,27 +279,20 @@ def _text(attributes: dict[str, bytes | None], name: str) -> str:
 
 def _sequence(value: bytes | None) -> int | None:
     """Return the number of a `ce_sequence`, None where it is none: other publishers may mean something else by it."""
-    if value is None or not _SEQUENCE.fullmatch(value):
+    if value is None or len(value) > 19 or not value.isdigit():
         return None
     sequence = int(value)
     return sequence if sequence <= INT8_MAX else None
 
 
-def _own_sequence(attributes: dict[str, bytes | None]) -> int:
-    sequence = _sequence(attributes.get("ce_sequence"))
-    if sequence is None:
-        raise Unreadable("header ce_sequence is missing or no whole number")
-    return sequence
-
-
-def _time(attributes: dict[str, bytes | None], timestamp_ms: int, topic: str) -> datetime:
+def _time(attributes: dict[str, bytes | None], timestamp_ms: int, inbound: bool) -> datetime:
     """Return the instant of publication: `ce_time`; on inbound topics, where it is missing, the record's timestamp."""
     if "ce_time" in attributes:
         try:
             return _INSTANT_VALIDATOR.validate_python(_text(attributes, "ce_time"))  # type: ignore[no-any-return]
         except ValidationError as error:
             raise Unreadable(f"header ce_time: {error.errors(include_url=False)[0]['msg']}") from None
-    if topic not in INBOUND_TOPICS:
+    if not inbound:
         raise Unreadable("header ce_time is missing")
     try:
         instant = _EPOCH + timedelta(milliseconds=timestamp_ms)
