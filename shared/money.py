@@ -1,4 +1,4 @@
-"""Money (金额): integer fen (分, 1/100 yuan) everywhere; text in yuan only at the edge. No float anywhere. Everything here is pure."""
+"""Money (金额): integer fen (分, 1/100 yuan) everywhere, text in yuan only at the edge, float nowhere. All of it is pure."""
 
 import re
 from decimal import Decimal

@@ -7,7 +7,7 @@ chinesecalendar only seeds the table: it raises for years it does not know, so n
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 
-from chinese_calendar import is_workday  # type: ignore[import-untyped]
+from chinese_calendar import is_workday
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -79,7 +79,7 @@ async def load(session: AsyncSession, first: date, last: date) -> WorkingCalenda
     rows = await session.execute(
         text("SELECT day, working FROM working_days WHERE day BETWEEN :first AND :last"), {"first": first, "last": last}
     )
-    return WorkingCalendar({day: working for day, working in rows})
+    return WorkingCalendar({row.day: row.working for row in rows})
 
 
 def seed_days() -> Iterator[tuple[date, bool, bool]]:

@@ -1,8 +1,8 @@
 """The public contract on the bus: every topic, every event type, and what publishes and reads them.
 
 One module per publisher; `envelope` turns bytes into events and back; `schemas/` holds the exported JSON Schema of each
-type and `golden/` samples that every reader must be able to read for ever. `python -m shared.contracts check` holds all of
-it together and refuses a change that an older reader or publisher would not survive.
+type and `golden/` samples that every reader must be able to read for ever. `python -m shared.contracts check` holds
+all of it together and refuses a change that an older reader or publisher would not survive.
 """
 
 from dataclasses import dataclass
@@ -63,7 +63,7 @@ TOPICS: dict[str, Topic] = {
         Topic("ticket.events", "Tickets, from the tickets service.", "the ticket_id"),
     )
 }
-"""Every topic by name. Who publishes to an inbound topic chooses key and partitioner; `key` is what we recommend there."""
+"""Every topic by name. Who publishes to an inbound topic chooses the key; `key` is what we recommend there."""
 
 TYPES: dict[str, type[Event]] = {
     event.TYPE: event

@@ -1,4 +1,4 @@
-"""Events of the customer service: the organisation (组织: HQ, 区, 分部, 点部) and the settlement accounts (月结账户) in it.
+"""Events of the customer service: the organisation (HQ, 区, 分部, 点部) and the settlement accounts (月结账户) in it.
 
 The other services keep their own directory of units and accounts from these. Topic `customer.events`.
 """
@@ -42,7 +42,7 @@ class Membership(BaseModel):
 
 
 class AccountState(Event):
-    """The whole state of a settlement account after a change; each such event replaces what was known of the account."""
+    """The whole state of a settlement account after a change; each one replaces what was known of it."""
 
     TOPIC: ClassVar[str] = "customer.events"
     KEY: ClassVar[str] = "account_no"

@@ -4,8 +4,8 @@ The data of an event is the record's value (JSON); what is true of every event s
 closed: they write the fields of the exported schema and no other. Readers are open: they ignore fields and headers they
 do not know, so that a newer publisher does not stop an older reader.
 
-`decode` answers one of three ways and no other: a `Delivery`, a `Skipped`, or it raises `Unreadable` with one line saying
-why. Whatever bytes arrive, nothing else leaves it; an unreadable record is parked with its bytes, a skipped one counted.
+`decode` answers one of three ways and no other: a `Delivery`, a `Skipped`, or it raises `Unreadable` with one line
+saying why, whatever bytes arrive. An unreadable record is parked with its bytes, a skipped one counted.
 """
 
 import re
@@ -29,14 +29,14 @@ MAX_ATTRIBUTE_CHARACTERS = 255
 """The longest `ce_id` or `ce_source`: longer ones fit no index."""
 
 INBOUND_TOPICS = frozenset({"shipment.events", "freight.events"})
-"""Topics that anybody may publish to. There an unknown type is a mistake of the publisher; on our own topics it is news."""
+"""Topics that anybody may publish to: there an unknown type is a publisher's mistake, on our own topics it is news."""
 
 
 class Event(BaseModel):
     """A fact that one service publishes and others read: immutable, without names, phones, addresses or free text.
 
-    A type says what happened and in which major version (`TYPE`), where it is published (`TOPIC`), and which field is its
-    partition key (`KEY`); events of one key arrive in the order in which they were committed.
+    A type says what happened and in which major version (`TYPE`), where it is published (`TOPIC`), and which field is
+    its partition key (`KEY`); events of one key arrive in the order in which they were committed.
     """
 
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", validate_by_alias=True, validate_by_name=True)
@@ -70,8 +70,8 @@ E = TypeVar("E", bound=Event)
 class Delivery(Generic[E]):
     """One arrival of an event; the same event may arrive again, at this position or another.
 
-    `time` is the instant of publication. `sequence` rises per key on our own topics (0 where an inbound event has none):
-    a read model ignores what is not greater than the one it has stored.
+    `time` is the instant of publication. `sequence` rises per key on our own topics (0 where an inbound event has
+    none): a read model ignores what is not greater than the one it has stored.
     """
 
     event: E
@@ -99,12 +99,12 @@ class Skipped:
     type: str
 
 
-class Unreadable(Exception):
+class Unreadable(Exception):  # noqa: N818 - a verdict on a record, not a failure of ours
     """A record that no reader of this contract can read; `str()` is the reason in one line. It is parked."""
 
 
-class KafkaRecord(Protocol):
-    """What `decode` reads of a record; aiokafka's ConsumerRecord is one, `Record` another. `timestamp` is in ms."""
+class _RecordLike(Protocol):
+    """What `decode` reads of a record: aiokafka's ConsumerRecord is one, `Record` another. `timestamp` is in ms."""
 
     @property
     def topic(self) -> str: ...
@@ -141,6 +141,7 @@ def schema_uri(event_type: str) -> str:
 
 
 def headers_for(
+    *,
     event_id: UUID | str,
     source: str,
     type: str,
@@ -153,7 +154,7 @@ def headers_for(
     """Return the headers of a record in CloudEvents binary mode.
 
     `time` is the instant of publication, `key` the partition key, `sequence` the position in the order of the key;
-    `dataschema` is `schema_uri(type)` unless said otherwise, `trace` the W3C traceparent of the change, if there is one.
+    `dataschema` is `schema_uri(type)` unless said otherwise, `trace` the W3C traceparent of the change, if any.
     """
     headers = [
         ("content-type", b"application/json"),
@@ -178,13 +179,13 @@ _INSTANT_VALIDATOR = SchemaValidator(INSTANT_TEXT)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def decode(record: KafkaRecord, registry: Mapping[str, type[Event]], *, inbound: bool) -> Delivery[Any] | Skipped:
+def decode(record: _RecordLike, registry: Mapping[str, type[Event]], *, inbound: bool) -> Delivery[Any] | Skipped:
     """Return the event of a record.
 
-    `registry` maps a type to its model: all types, or those a worker subscribes. Raises Unreadable, and nothing else, for
-    whatever breaks the contract. `inbound` says that anybody may publish to the topic (it is one of INBOUND_TOPICS): there
-    an unknown type or major version is Unreadable too, on topics of our own it is Skipped; and there `ce_time` and
-    `ce_sequence` may be missing, for which the record's timestamp and 0 stand in.
+    `registry` maps a type to its model: all types, or those a worker subscribes. Raises Unreadable, and nothing else,
+    for whatever breaks the contract. `inbound` says that anybody may publish to the topic (it is one of
+    INBOUND_TOPICS): there an unknown type or major version is Unreadable too, on topics of our own it is Skipped; and
+    there `ce_time` and `ce_sequence` may be missing, for which the record's timestamp and 0 stand in.
     """
     attributes: dict[str, bytes | None] = {}
     for name, value in record.headers:
@@ -198,7 +199,7 @@ def decode(record: KafkaRecord, registry: Mapping[str, type[Event]], *, inbound:
     event_type = _text(attributes, "ce_type")
     topic = record.topic
     model = registry.get(event_type)
-    if model is None or model.TOPIC != topic:
+    if model is None or topic != model.TOPIC:
         if not inbound:
             return Skipped(event_type)
         raise Unreadable(f"type {_shown(event_type)} is not one that {topic} carries")
@@ -226,7 +227,7 @@ def _event(model: type[E], data: bytes | None) -> E:
         return model.__pydantic_validator__.validate_json(data)  # type: ignore[no-any-return]
     except ValidationError as error:
         reason = _reason(error, data)
-    except Exception as error:  # noqa: BLE001 - a parser that fails in a new way must not stop a partition
+    except Exception as error:  # a parser that fails in a new way must not stop a partition
         reason = f"the data cannot be read: {type(error).__name__}"
     raise Unreadable(reason)
 

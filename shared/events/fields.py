@@ -1,7 +1,7 @@
-"""The building blocks of every event: codes, amounts, instants and months, each with its limits and its form on the wire.
+"""The building blocks of every event: codes, amounts, instants and months, each with its limits and form on the wire.
 
-Reading is strict: a number is never text, an amount never has a fraction, a boolean is no number. The limits are part of
-the public contract and appear in the exported JSON Schemas.
+Reading is strict: a number is never text, an amount never has a fraction, a boolean is no number. The limits are part
+of the public contract and appear in the exported JSON Schemas.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,7 @@ FIRST_INSTANT = datetime(2000, 1, 1, tzinfo=SHANGHAI)
 END_OF_INSTANTS = datetime(2101, 1, 1, tzinfo=SHANGHAI)
 """Instants lie in the years 2000 to 2100 of Asia/Shanghai, both included; what says otherwise is a broken clock."""
 
-_INSTANT_PATTERN = (
-    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
-)
+_INSTANT_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
 _DAY_PATTERN = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 _MONTH_PATTERN = r"^[0-9]{4}-(0[1-9]|1[0-2])$"
 _QUARTER_PATTERN = r"^[0-9]{4}-Q[1-4]$"

@@ -1,5 +1,6 @@
-"""Events that billing publishes about freight (运费): one statement about one charge each. Topic `freight.events`, public contract.
+"""Events that billing publishes about freight (运费): one statement about one charge each.
 
+Topic `freight.events`, public contract.
 A charge is stated again to correct or cancel it: the highest version stands, whichever comes first.
 """
 

@@ -1,4 +1,7 @@
-"""Events of the retention service: what somebody has to do for an account (维系任务), and until when. Topic `retention.events`."""
+"""Events of the retention service: what somebody has to do for an account (维系任务), and until when.
+
+Topic `retention.events`.
+"""
 
 from typing import ClassVar, Literal
 

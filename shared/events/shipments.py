@@ -1,5 +1,6 @@
-"""Events that carriers and their systems publish about parcels (运单, 快件): one scan each. Topic `shipment.events`, public contract.
+"""Events that carriers and their systems publish about parcels (快件): one scan each.
 
+Topic `shipment.events`, public contract.
 Scans come in any order, repeated, and months late; a parcel's timeline is the set of its scans.
 """
 

@@ -1,4 +1,4 @@
-"""Events of the tickets service: what went wrong for a customer (工单; 问题件 for parcels), and until when it is mended.
+"""Events of the tickets service: what went wrong for a customer (工单, 问题件), and until when it is mended.
 
 Topic `ticket.events`.
 """

@@ -1,4 +1,7 @@
-"""Events of the tiering service: closes, tiers (分层), movements (异动) and corrections of closed months. Topic `tiering.events`."""
+"""Events of the tiering service: closes, tiers (分层), movements (异动), restated months.
+
+Topic `tiering.events`.
+"""
 
 from typing import ClassVar, Literal
 
@@ -69,9 +72,7 @@ class TiersChanged(Event):
     account_no: AccountNo = Field(description="Account decided on.")
     month: Month = Field(description="Month of the close.")
     decided_at: Instant = Field(description="Instant of the close.")
-    service_tier: ServiceTier | None = Field(
-        description="Service tier in force, null before the first quarter's close."
-    )
+    service_tier: ServiceTier | None = Field(description="Service tier in force, null before the first quarter's close.")
     contribution_grade: ContributionGrade | None = Field(description="Grade in force, null before the first close.")
 
     def identity(self) -> tuple[str | int, ...]:
