@@ -39,9 +39,7 @@ async def upgrade(service: str, owner_url: str) -> None:
         connection.commit()
         command.upgrade(config(service, connection), "head")
 
-    engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: connect(owner_url), poolclass=NullPool
-    )
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect(owner_url), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(run)
@@ -60,9 +58,7 @@ async def differences(service: str, owner_url: str) -> list[object]:
     def run(connection: Connection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), both))
 
-    engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=lambda: connect(owner_url), poolclass=NullPool
-    )
+    engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect(owner_url), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             return await connection.run_sync(run)

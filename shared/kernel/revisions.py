@@ -11,10 +11,20 @@ from sqlalchemy import text
 
 from shared.working_days import seed_days
 
-OPEN = (
-    "business_clock outbox outbox_leases consumer_offsets parked_events inbox schedule_runs schedule_state "
-    "idempotency_keys working_days units unit_ancestors"
-).split()
+OPEN = [
+    "business_clock",
+    "outbox",
+    "outbox_leases",
+    "consumer_offsets",
+    "parked_events",
+    "inbox",
+    "schedule_runs",
+    "schedule_state",
+    "idempotency_keys",
+    "working_days",
+    "units",
+    "unit_ancestors",
+]
 
 
 def create(op: Operations, service: str) -> None:
@@ -62,9 +72,7 @@ def _policies(op: Operations, service: str, table: str, condition: str) -> None:
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY all_rows ON {table} TO CURRENT_USER, {service}_worker USING (true) WITH CHECK (true)")
     op.execute(
-        f"CREATE POLICY caller_rows ON {table} TO {service}_web USING ({condition}) WITH CHECK ({condition})".replace(
-            ":", r"\:"
-        )
+        f"CREATE POLICY caller_rows ON {table} TO {service}_web USING ({condition}) WITH CHECK ({condition})".replace(":", r"\:")
     )
 
 

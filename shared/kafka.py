@@ -1,0 +1,218 @@
+"""Apache Kafka through aiokafka: the only module that imports the client.
+
+Its defaults lose data (acks=1, auto-commit, reset to latest); every one of them is set here.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.structs import ConsumerRecord
+
+from shared.events import TOPICS
+
+Partition = tuple[str, int]
+"""A topic and the number of its partition."""
+Record = ConsumerRecord[bytes, bytes]
+Seek = Callable[[Sequence[Partition]], Awaitable[dict[Partition, int]]]
+SEND_SECONDS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One record to send: CloudEvents headers, JSON value, and the publication instant as its timestamp."""
+
+    topic: str
+    key: bytes
+    value: bytes
+    headers: list[tuple[str, bytes]]
+
+
+async def create_topics(bootstrap: str, retention_ms: int = -1) -> None:
+    """Create the suite's topics where they are missing; local topics keep their records for ever."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+    await admin.start()
+    try:
+        known = set(await admin.list_topics())
+        missing = [
+            NewTopic(topic.name, topic.partitions, 1, topic_configs={"retention.ms": str(retention_ms)})
+            for topic in TOPICS.values()
+            if topic.name not in known
+        ]
+        if missing:
+            try:
+                await admin.create_topics(missing)
+            except TopicAlreadyExistsError:
+                return
+    finally:
+        await admin.close()
+
+
+class Publisher:
+    """Sends records and waits for the broker's acknowledgement; order per partition is the order of sending."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._bootstrap = bootstrap
+        self._producer: AIOKafkaProducer | None = None
+
+    async def send(self, messages: Iterable[Message]) -> None:
+        """Send all and return when all are acknowledged; raises after 30 s, and then an unknown part was written.
+
+        After any failure the producer is thrown away: a later record must never overtake one that failed, and an idempotent
+        producer of aiokafka never gives a batch up by itself. The caller sends the same records again.
+        """
+        producer = await self._start()
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                sent = [
+                    await producer.send(message.topic, message.value, message.key, headers=message.headers)
+                    for message in messages
+                ]
+                await producer.flush()
+                for future in sent:
+                    future.result()
+        except BaseException:
+            await self._discard()
+            raise
+
+    async def close(self) -> None:
+        """Stop the producer; nothing is left unsent, because `send` waits."""
+        await self._discard()
+
+    async def _start(self) -> AIOKafkaProducer:
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                bootstrap_servers=self._bootstrap,
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=0,
+                max_batch_size=65_536,
+                max_request_size=2_097_152,
+                request_timeout_ms=10_000,
+                retry_backoff_ms=100,
+            )
+            try:
+                await producer.start()
+            except BaseException:
+                await producer.stop()
+                raise
+            self._producer = producer
+        return self._producer
+
+    async def _discard(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            try:
+                async with asyncio.timeout(3):
+                    await producer.stop()
+            except (TimeoutError, KafkaError):
+                return
+
+
+class Reader(ConsumerRebalanceListener):
+    """A static member of a service's consumer group that reads from where the service's own table says."""
+
+    def __init__(self, bootstrap: str, group: str, slot: str, topics: Sequence[str], seek: Seek) -> None:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap,
+            group_id=group,
+            group_instance_id=f"{group}-{slot}",
+            client_id=f"{group}-{slot}",
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            session_timeout_ms=6_000,
+            heartbeat_interval_ms=1_000,
+            request_timeout_ms=10_000,
+            retry_backoff_ms=100,
+            max_poll_interval_ms=600_000,
+            fetch_max_wait_ms=100,
+            metadata_max_age_ms=30_000,
+        )
+        self._topics = topics
+        self._seek = seek
+        self.assigned: set[Partition] = set()
+        self.changed = asyncio.Event()
+
+    async def start(self) -> None:
+        """Join the group."""
+        await self._consumer.start()
+        self._consumer.subscribe(topics=list(self._topics), listener=self)
+
+    async def stop(self) -> None:
+        """Leave without waiting for the broker: a static member takes its partitions back at its next start."""
+        try:
+            async with asyncio.timeout(3):
+                await self._consumer.stop()
+        except (TimeoutError, KafkaError):
+            return
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        """Stop reading what another member takes over; the fence makes a transaction under way harmless."""
+        self.assigned -= {(tp.topic, tp.partition) for tp in revoked}
+        self.changed.set()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        """Seek to the offsets of record before the first fetch."""
+        partitions = [(tp.topic, tp.partition) for tp in assigned]
+        await self.seek(partitions)
+        self.assigned |= set(partitions)
+        self.changed.set()
+
+    async def seek(self, partitions: Sequence[Partition]) -> None:
+        """Move to the offsets of record."""
+        for (topic, partition), offset in (await self._seek(partitions)).items():
+            self._consumer.seek(TopicPartition(topic, partition), offset)
+
+    async def fetch(self, partition: Partition, limit: int, wait_ms: int) -> Sequence[Record]:
+        """Return the next records of one partition, or none after the wait."""
+        tp = TopicPartition(*partition)
+        batches: dict[TopicPartition, list[Record]] = await self._consumer.getmany(tp, timeout_ms=wait_ms, max_records=limit)
+        return batches.get(tp, [])
+
+    async def log_start(self, partition: Partition) -> int:
+        """Return the first offset that the broker still has."""
+        tp = TopicPartition(*partition)
+        offsets: dict[TopicPartition, int] = await self._consumer.beginning_offsets([tp])
+        return offsets[tp]
+
+    async def commit(self, offsets: dict[Partition, int]) -> None:
+        """Tell Kafka how far we are, for lag monitors only; its failure is nobody's concern."""
+        try:
+            async with asyncio.timeout(3):
+                await self._consumer.commit({TopicPartition(*partition): offset for partition, offset in offsets.items()})
+        except (TimeoutError, KafkaError):
+            return
+
+
+class EndOffsets:
+    """Asks the broker where the logs end (lag, settled or not)."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, enable_auto_commit=False, request_timeout_ms=10_000, retry_backoff_ms=100
+        )
+
+    async def __aenter__(self) -> "EndOffsets":
+        """Connect."""
+        await self._consumer.start()
+        return self
+
+    async def __aexit__(self, *exc: Any) -> None:
+        """Disconnect."""
+        await self._consumer.stop()
+
+    async def read(self, topics: Sequence[str]) -> dict[Partition, int]:
+        """Return the next offset of every partition of the topics."""
+        partitions = []
+        for topic in topics:
+            known = self._consumer.partitions_for_topic(topic)
+            if known is None:
+                await self._consumer._client.force_metadata_update()
+                known = self._consumer.partitions_for_topic(topic) or set()
+            partitions += [TopicPartition(topic, number) for number in known]
+        offsets: dict[TopicPartition, int] = await self._consumer.end_offsets(partitions)
+        return {(tp.topic, tp.partition): offset for tp, offset in offsets.items()}

@@ -1,0 +1,148 @@
+"""The third door's engine: runs a service's schedules when business time passes.
+
+Instants S are 00:30 Asia/Shanghai of every business day, missed ones included, in order; while a replay drives the clock, each
+instant it sets. A run and the record that it ran are one transaction, so a repeated S does nothing.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+import asyncpg
+import structlog
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared.clock import SHANGHAI, shanghai
+from shared.db import Database
+
+CHANNEL = "crm_clock"
+"""The replay driver notifies it after it has set the clock."""
+DAILY_AT = time(0, 30, tzinfo=SHANGHAI)
+POLL_SECONDS = 1.0
+SCHEDULER_LOCK = 7413
+"""Session-level advisory lock: one active scheduler per service."""
+
+Record = Callable[[AsyncSession], Awaitable[bool]]
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """What a service does at an instant S.
+
+    `run(session, instant)` is one transaction. `run_alone(database, instant, record)` opens its own and calls
+    `await record(session)` in the one that holds its effects (False: it ran already); it is called only where
+    `due(session, instant)`.
+    """
+
+    name: str
+    run: Callable[[AsyncSession, datetime], Awaitable[None]] | None = None
+    run_alone: Callable[[Database, datetime, Record], Awaitable[None]] | None = None
+    due: Callable[[AsyncSession, datetime], Awaitable[bool]] | None = None
+
+
+def daily_instants(after: datetime, until: datetime) -> list[datetime]:
+    """Return 00:30 Asia/Shanghai of each day, later than `after` and not later than `until`."""
+    instant = datetime.combine(shanghai(after).date(), DAILY_AT)
+    found = []
+    while instant <= until:
+        if instant > after:
+            found.append(instant)
+        instant += timedelta(days=1)
+    return found
+
+
+class Scheduler:
+    """Runs the schedules of one service, in their order, at each instant."""
+
+    def __init__(self, database: Database, schedules: Sequence[Schedule]) -> None:
+        self._database = database
+        self._schedules = schedules
+        self._woken = asyncio.Event()
+        self._listener: asyncpg.Connection | None = None
+        self._holds = False
+
+    async def run(self) -> None:
+        """Run what is due, for ever; outages are waited out, and a run that fails is tried again."""
+        delay = 0.05
+        try:
+            while True:
+                try:
+                    if await self._active():
+                        await self.run_due()
+                    delay = 0.05
+                    await self._sleep()
+                except Exception as error:
+                    log.error("schedule_interrupted", service=self._database.service, error=repr(error), exc_info=error)
+                    await asyncio.sleep(random.uniform(0.02, delay))  # noqa: S311 - jitter, not a secret
+                    delay = min(2.0, delay * 2)
+        finally:
+            if self._listener is not None:
+                self._listener.terminate()
+
+    async def run_due(self) -> None:
+        """Run all instants that have come and were not run, oldest first."""
+        async with self._database.transaction() as session:
+            row = (await session.execute(_CLOCK)).one()
+        for instant in [row.at] if row.driven else daily_instants(row.through, row.now):
+            if instant > row.through:
+                await self._run_at(shanghai(instant))
+
+    async def _run_at(self, instant: datetime) -> None:
+        for schedule in self._schedules:
+            if schedule.run_alone is not None:
+                await self._run_alone(schedule, instant)
+        async with self._database.transaction() as session:
+            for schedule in self._schedules:
+                if schedule.run is not None and await record_run(session, schedule.name, instant):
+                    await schedule.run(session, instant)
+            await session.execute(text("UPDATE schedule_state SET through = :instant"), {"instant": instant})
+
+    async def _run_alone(self, schedule: Schedule, instant: datetime) -> None:
+        async def record(session: AsyncSession) -> bool:
+            return await record_run(session, schedule.name, instant)
+
+        assert schedule.run_alone is not None
+        assert schedule.due is not None
+        async with self._database.transaction() as session:
+            due = await schedule.due(session, instant)
+        if due:
+            await schedule.run_alone(self._database, instant, record)
+
+    async def _active(self) -> bool:
+        """Hold the service's scheduler lock on the listening connection, and listen to the clock."""
+        if self._listener is None or self._listener.is_closed():
+            listener = await self._database.connect()
+            await listener.add_listener(CHANNEL, lambda *_: self._woken.set())
+            self._listener, self._holds = listener, False
+            async with self._database.transaction() as session:
+                await session.execute(text("INSERT INTO schedule_state (through) VALUES (business_now()) ON CONFLICT DO NOTHING"))
+        if not self._holds:
+            self._holds = await self._listener.fetchval("SELECT pg_try_advisory_lock($1)", SCHEDULER_LOCK)
+        return self._holds
+
+    async def _sleep(self) -> None:
+        try:
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        self._woken.clear()
+
+
+async def record_run(session: AsyncSession, name: str, instant: datetime) -> bool:
+    """Record that a schedule ran at an instant; False if it had run already."""
+    found = await session.execute(
+        text("INSERT INTO schedule_runs (schedule, instant) VALUES (:name, :instant) ON CONFLICT DO NOTHING RETURNING 1"),
+        {"name": name, "instant": instant},
+    )
+    return found.first() is not None
+
+
+_CLOCK = text(
+    "SELECT coalesce(c.driven, false) AS driven, c.at, business_now() AS now, s.through "
+    "FROM schedule_state s LEFT JOIN business_clock c ON true"
+)

@@ -1,0 +1,55 @@
+"""A service's worker process: its consumer and its scheduler. Any task that ends, ends the process."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from shared.consumer import Dispatcher, Subscription, consume
+from shared.db import Database
+from shared.scheduler import Schedule, Scheduler
+from shared.settings import Settings
+
+SHUTDOWN_SECONDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The two doors of a service that nobody knocks at: something happened, time passed."""
+
+    service: str
+    subscriptions: Sequence[Subscription]
+    schedules: Sequence[Schedule]
+
+    async def run(self, settings: Settings) -> None:
+        """Work until SIGTERM or SIGINT; every wait is bounded."""
+        database = Database(self.service, settings.database_url(self.service), "worker")
+        await database.open()
+        tasks = [
+            asyncio.create_task(
+                consume(database, Dispatcher(self.service, self.subscriptions), settings.bootstrap(), settings.slot),
+                name="consumer",
+            ),
+            asyncio.create_task(Scheduler(database, self.schedules).run(), name="scheduler"),
+        ]
+        try:
+            await until_signalled(tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            async with asyncio.timeout(SHUTDOWN_SECONDS):
+                await asyncio.gather(*tasks, return_exceptions=True)
+                await database.close()
+
+
+async def until_signalled(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Return at SIGTERM or SIGINT; raise what a task raised when it ends first."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    waiting = asyncio.create_task(stop.wait(), name="signals")
+    done, _ = await asyncio.wait([*tasks, waiting], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    for task in done - {waiting}:
+        task.result()
+        raise RuntimeError(f"the {task.get_name()} ended")

@@ -1,0 +1,1 @@
+"""Everything is tested on a real PostgreSQL and a real Kafka broker."""
