@@ -1,0 +1,93 @@
+"""Who may do what: the one access policy table, from operation to roles and scope.
+
+An operation is the name of its route (`tiering.list_tiers`). A service does not start with a route that has no row here, nor
+with a row that has no route. `tests/test_access_matrix.py` checks operation x role x unit relation against this table.
+
+A role that may not do an operation at all is answered 403. What lies outside the caller's unit is answered 404, like what does
+not exist. Role `shipper` (the customer's own staff, in mini-programs) reaches its own account only.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """The roles a token may carry."""
+
+    OPS_HQ = "ops_hq"
+    CUST_MGMT_OFFICE = "cust_mgmt_office"
+    ANALYST = "analyst"
+    DISTRICT_HEAD = "district_head"
+    BRANCH_MANAGER = "branch_manager"
+    OUTLET_STAFF = "outlet_staff"
+    CARE_REP = "care_rep"
+    SHIPPER = "shipper"
+
+
+class Reach(StrEnum):
+    """How an operation is scoped."""
+
+    UNIT = "unit"
+    """A list: shows what lies in the subtree of the caller's unit (for a shipper: in its account)."""
+    ACCOUNT = "account"
+    """One thing that belongs to an account or unit: 404 where that is outside the caller's unit or account."""
+    ROOT = "root"
+    """Concerns the whole organisation: only a caller of the root unit, 403 for every other."""
+    OPEN = "open"
+    """Nothing personal or commercial: the same for every caller who has the role."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row: the roles that may do the operation, and how far it reaches."""
+
+    roles: frozenset[Role]
+    reach: Reach
+
+
+STAFF = frozenset(Role) - {Role.SHIPPER}
+ALL = frozenset(Role)
+HQ_OPERATORS = frozenset({Role.OPS_HQ})
+KEEPERS = frozenset({Role.CUST_MGMT_OFFICE, Role.DISTRICT_HEAD, Role.BRANCH_MANAGER, Role.OUTLET_STAFF, Role.CARE_REP})
+"""Who talks to customers and writes down what came of it."""
+SOLVERS = KEEPERS | {Role.OPS_HQ}
+"""Who handles tickets."""
+
+POLICY: dict[str, Rule] = {
+    "customer.read_account_360": Rule(ALL, Reach.ACCOUNT),
+    "customer.read_account": Rule(ALL, Reach.ACCOUNT),
+    "customer.list_accounts": Rule(STAFF, Reach.UNIT),
+    "customer.put_accounts": Rule(HQ_OPERATORS, Reach.ROOT),
+    "customer.list_units": Rule(STAFF, Reach.UNIT),
+    "customer.put_units": Rule(HQ_OPERATORS, Reach.ROOT),
+    "tiering.list_tiers": Rule(STAFF, Reach.UNIT),
+    "tiering.list_grades": Rule(STAFF, Reach.UNIT),
+    "tiering.read_account_freight": Rule(ALL, Reach.ACCOUNT),
+    "tiering.read_account_tiers": Rule(ALL, Reach.ACCOUNT),
+    "tiering.read_decision": Rule(STAFF, Reach.ACCOUNT),
+    "tiering.list_movements": Rule(STAFF, Reach.UNIT),
+    "retention.list_tasks": Rule(STAFF, Reach.UNIT),
+    "retention.read_task": Rule(STAFF, Reach.ACCOUNT),
+    "retention.claim_task": Rule(KEEPERS, Reach.ACCOUNT),
+    "retention.record_contact": Rule(KEEPERS, Reach.ACCOUNT),
+    "retention.complete_task": Rule(KEEPERS, Reach.ACCOUNT),
+    "tickets.list_tickets": Rule(ALL, Reach.UNIT),
+    "tickets.open_ticket": Rule(SOLVERS | {Role.SHIPPER}, Reach.ACCOUNT),
+    "tickets.read_ticket": Rule(ALL, Reach.ACCOUNT),
+    "tickets.assign_ticket": Rule(SOLVERS, Reach.ACCOUNT),
+    "tickets.resolve_ticket": Rule(SOLVERS, Reach.ACCOUNT),
+    "tickets.read_parcel": Rule(ALL, Reach.ACCOUNT),
+}
+
+
+def check_policy(service: str, operations: Iterable[str]) -> None:
+    """Refuse to start a service whose routes and rows differ. Raises RuntimeError with one sentence."""
+    routes = set(operations)
+    rows = {operation for operation in POLICY if operation.startswith(f"{service}.")}
+    if routes != rows:
+        missing = ", ".join(sorted(routes - rows)) or "none"
+        idle = ", ".join(sorted(rows - routes)) or "none"
+        raise RuntimeError(
+            f"shared/access.py and the routes of {service} differ: routes without a row: {missing}; rows without a route: {idle}."
+        )
