@@ -19,7 +19,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import Database, driver, is_infrastructure
-from shared.events.envelope import Delivery, Event, Rejected, Skipped, Unreadable, decode
+from shared.events.envelope import INBOUND_TOPICS, Delivery, Event, Rejected, Skipped, Unreadable, decode
 from shared.kafka import Partition, Reader
 from shared.observability import (
     EVENTS,
@@ -130,13 +130,13 @@ class Batch:
 
 
 def read_batch(records: Sequence[Any], types: Mapping[str, type[Event]], service: str) -> Batch:
-    """Decode records. On our own topics a type without subscription is skipped and counted; on the inbound ones it is unreadable."""
+    """Decode records; on our own topics a type without subscription is skipped and counted."""
     skipped: Counter[str] = Counter()
     deliveries: list[Delivery[Any]] = []
     unreadable: dict[int, str] = {}
     for record in records:
         try:
-            decoded = decode(record, types)
+            decoded = decode(record, types, inbound=record.topic in INBOUND_TOPICS)
         except Unreadable as error:
             unreadable[record.offset] = str(error)
             continue

@@ -6,7 +6,6 @@ Its defaults lose data (acks=1, auto-commit, reset to latest); every one of them
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -196,14 +195,17 @@ class EndOffsets:
             bootstrap_servers=bootstrap, enable_auto_commit=False, request_timeout_ms=10_000, retry_backoff_ms=100
         )
 
-    async def __aenter__(self) -> "EndOffsets":
+    async def start(self) -> None:
         """Connect."""
         await self._consumer.start()
-        return self
 
-    async def __aexit__(self, *exc: Any) -> None:
-        """Disconnect."""
-        await self._consumer.stop()
+    async def stop(self) -> None:
+        """Disconnect, within 3 s."""
+        try:
+            async with asyncio.timeout(3):
+                await self._consumer.stop()
+        except (TimeoutError, KafkaError):
+            return
 
     async def read(self, topics: Sequence[str]) -> dict[Partition, int]:
         """Return the next offset of every partition of the topics."""

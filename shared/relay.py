@@ -17,7 +17,6 @@ import structlog
 from shared.db import Database
 from shared.events.envelope import headers_for
 from shared.kafka import Message, Publisher
-from shared.observability import TRACE_HEADER
 from shared.outbox import CHANNEL
 
 LEASE_SECONDS = 10
@@ -77,9 +76,13 @@ class Relay:
         await self._keep_lease(connection)
         rows = await connection.fetch(_UNSENT, self._buckets, BATCH) if self._buckets else []
         if rows:
-            await self._publisher.send([message_of(row, self._database.service) for row in rows])
+            await self.send_rows(rows)
             await connection.execute(_MARK, [row["seq"] for row in rows])
         return len(rows)
+
+    async def send_rows(self, rows: Sequence[asyncpg.Record]) -> None:
+        """Send rows, oldest first, and return when the broker has acknowledged all of them."""
+        await self._publisher.send([message_of(row, self._database.service) for row in rows])
 
     async def _keep_lease(self, connection: asyncpg.Connection) -> None:
         now = asyncio.get_running_loop().time()
@@ -121,9 +124,8 @@ def message_of(row: asyncpg.Record, service: str) -> Message:
         time=row["published_at"],
         key=row["key"],
         sequence=row["seq"],
+        trace=row["trace"],
     )
-    if row["trace"] is not None:
-        headers.append((TRACE_HEADER, row["trace"].encode()))
     return Message(row["topic"], row["key"].encode(), row["data"].encode(), headers)
 
 

@@ -103,7 +103,7 @@ class Unreadable(Exception):  # noqa: N818 - a verdict on a record, not a failur
     """A record that no reader of this contract can read; `str()` is the reason in one line. It is parked."""
 
 
-class _RecordLike(Protocol):
+class KafkaRecord(Protocol):
     """What `decode` reads of a record: aiokafka's ConsumerRecord is one, `Record` another. `timestamp` is in ms."""
 
     @property
@@ -179,7 +179,7 @@ _INSTANT_VALIDATOR = SchemaValidator(INSTANT_TEXT)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def decode(record: _RecordLike, registry: Mapping[str, type[Event]], *, inbound: bool) -> Delivery[Any] | Skipped:
+def decode(record: KafkaRecord, registry: Mapping[str, type[Event]], *, inbound: bool) -> Delivery[Any] | Skipped:
     """Return the event of a record.
 
     `registry` maps a type to its model: all types, or those a worker subscribes. Raises Unreadable, and nothing else,

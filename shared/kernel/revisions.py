@@ -11,20 +11,10 @@ from sqlalchemy import text
 
 from shared.working_days import seed_days
 
-OPEN = [
-    "business_clock",
-    "outbox",
-    "outbox_leases",
-    "consumer_offsets",
-    "parked_events",
-    "inbox",
-    "schedule_runs",
-    "schedule_state",
-    "idempotency_keys",
-    "working_days",
-    "units",
-    "unit_ancestors",
-]
+OPEN = (
+    *("business_clock", "outbox", "outbox_leases", "consumer_offsets", "parked_events", "inbox", "schedule_runs"),
+    *("schedule_state", "idempotency_keys", "working_days", "units", "unit_ancestors"),
+)
 
 
 def create(op: Operations, service: str) -> None:

@@ -1,0 +1,277 @@
+"""The replay driver (历史回放): two years of history at the speed of the machine, every close and deadline when it is due.
+
+It walks the instants S: 00:30 Asia/Shanghai of every business day and the end of the replay. Before each it opens the accounts
+that begin, publishes what was published before S, and waits until all has settled; then it sets the business clock to S,
+service by service in the order of the rule (close and re-judging first, then promises and overdue tasks), and waits again.
+Everything it does may be done twice: after a kill it repeats the last S and publishes the window after it again.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeVar
+
+import asyncpg
+import structlog
+
+from shared.clock import business_date, wall_now
+from shared.db import Database
+from shared.events.envelope import Event, headers_for
+from shared.events.fields import FIRST_INSTANT
+from shared.history.folder import History
+from shared.history.organisation import Account, Unit
+from shared.kafka import EndOffsets, Message, Publisher
+from shared.scheduler import CHANNEL, DAILY_AT, daily_instants
+from shared.settlement import PartitionStopped, Reading, Settlement
+
+CLOCK_ORDER = (("tiering",), ("customer", "tickets", "retention"))
+"""Closes and re-judging are settled before promises and overdue tasks are looked at: a withdrawn movement cancels its task."""
+STALLED_SECONDS = 60
+POLL_SECONDS = 0.002
+CHUNK = 2000
+SOURCE = "/express-crm/replay"
+Dated = tuple[datetime, Event]
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class ReplayError(Exception):
+    """The replay cannot go on; the text is one sentence for the person who started it."""
+
+
+class Doors(Protocol):
+    """The HTTP doors of the customer service that the replay knocks at; both may be repeated."""
+
+    async def put_units(self, units: Sequence[Unit]) -> None:
+        """Create or change units."""
+
+    async def put_accounts(self, accounts: Sequence[Account]) -> None:
+        """Open accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where the replay stands: the instant that has settled, and how many of all instants."""
+
+    instant: datetime
+    done: int
+    total: int
+
+
+Disturbance = Callable[[list[Dated]], Iterable[Dated]]
+"""What a test does to the events of one window before they are published."""
+
+
+def instants_of(history: History) -> list[datetime]:
+    """Return the instants S of a history, the end last."""
+    begin = datetime.combine(history.start, DAILY_AT) - timedelta(minutes=30)
+    daily = daily_instants(begin, history.end)
+    return daily if daily and daily[-1] == history.end else [*daily, history.end]
+
+
+async def begin(databases: Mapping[str, Database], history: History) -> None:
+    """Set the clock of every service to the first day, before any worker starts. Repeats do nothing."""
+    at = datetime.combine(history.start, DAILY_AT) - timedelta(minutes=30)
+    for database in databases.values():
+        connection = await database.connect()
+        try:
+            async with connection.transaction():
+                await connection.execute(
+                    "INSERT INTO business_clock (at, driven, history) VALUES ($1, true, $2) ON CONFLICT DO NOTHING",
+                    at,
+                    history.digest,
+                )
+                await connection.execute("INSERT INTO schedule_state (through) VALUES ($1) ON CONFLICT DO NOTHING", at)
+        finally:
+            await connection.close()
+
+
+class Replay:
+    """One replay of a history into running services."""
+
+    def __init__(
+        self,
+        databases: Mapping[str, Database],
+        bootstrap: str,
+        history: History,
+        doors: Doors,
+        subscribed: Mapping[str, Sequence[str]],
+        progress: Callable[[Progress], None] = lambda _: None,
+        disturb: Disturbance = lambda events: events,
+    ) -> None:
+        self._databases = databases
+        self._bootstrap = bootstrap
+        self._history = history
+        self._doors = doors
+        self._progress = progress
+        self._disturb = disturb
+        self._connections: dict[str, asyncpg.Connection] = {}
+        self._ends: EndOffsets | None = None
+        self._publisher = Publisher(bootstrap)
+        self.settlement = Settlement({service: self._connector(service) for service in databases}, self._end_offsets, subscribed)
+        self._moved_at = time.monotonic()
+        self._written: dict[str, int] = {}
+        self._seen: object = None
+
+    async def run(self, catch_up: bool = False) -> None:
+        """Replay from where the clock stands to the end, then let the clock go on: from the end, or caught up to the real one.
+
+        Raises ReplayError when nothing moves for 60 s or a partition has stopped; the next run goes on from there.
+        """
+        try:
+            clock = await self._again(self._read_clock)
+            if clock is None:
+                return
+            instants = instants_of(self._history)
+            await self._again(self._doors.put_units, self._history.units)
+            done = [instant for instant in instants if instant <= clock]
+            if done:
+                await self._set_clock(done[-1])
+            previous = done[-1] if done else FIRST_INSTANT
+            for number, instant in enumerate(instants[len(done) :], len(done) + 1):
+                await self._step(previous, instant, first=previous == FIRST_INSTANT)
+                previous = instant
+                self._progress(Progress(instant, number, len(instants)))
+            await self._again(self._release, wall_now() if catch_up else self._history.end)
+        except PartitionStopped as stopped:
+            raise ReplayError(str(stopped)) from None
+        finally:
+            await self._close()
+
+    async def _step(self, previous: datetime, instant: datetime, first: bool) -> None:
+        since, until = business_date(previous), business_date(instant)
+        accounts = [a for a in self._history.accounts if a.must_open_by <= until and (first or a.must_open_by > since)]
+        if accounts:
+            await self._again(self._doors.put_accounts, accounts)
+        events = list(self._disturb(list(self._history.window(previous, instant))))
+        for chunk in _chunks(events):
+            await self._again(self._publisher.send, messages_of(chunk))
+        if accounts or events or first:
+            await self._settle(previous)
+        await self._set_clock(instant)
+
+    async def _set_clock(self, instant: datetime) -> None:
+        """Set the clock to S in each service, and wait until what follows has settled."""
+        for services in CLOCK_ORDER:
+            await self._again(self._write_clock, services, instant)
+            while True:
+                ran, reading = await self._again(self.settlement.ran, instant, services)
+                if ran:
+                    break
+                await self._wait(reading)
+            if reading.written != self._written or any(reading.unsent.values()):
+                await self._settle(instant, services)
+
+    async def _settle(self, instant: datetime, services: Sequence[str] = ()) -> None:
+        while True:
+            reading = await self._again(self.settlement.read)
+            if self.settlement.is_settled(reading, instant, services):
+                self._written = reading.written
+                return
+            await self._wait(reading)
+
+    async def _wait(self, reading: Reading) -> None:
+        """Wait a little; end the replay when nothing at all has moved for a minute."""
+        seen = (reading.through, reading.offsets, reading.unsent, reading.written)
+        if seen != self._seen:
+            self._seen, self._moved_at = seen, time.monotonic()
+        elif time.monotonic() - self._moved_at > STALLED_SECONDS:
+            raise ReplayError(
+                f"the replay has not moved for {STALLED_SECONDS} s (see the logs under .local/); start again to go on from there"
+            )
+        await asyncio.sleep(POLL_SECONDS)
+
+    async def _again(self, ask: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Ask until it is answered: servers and services may be away for a while. Everything asked may be asked twice."""
+        while True:
+            try:
+                return await ask(*args)
+            except PartitionStopped:
+                raise
+            except Exception as error:
+                log.warning("replay_waits", error=repr(error))
+                if time.monotonic() - self._moved_at > STALLED_SECONDS:
+                    raise ReplayError(f"the replay cannot go on: {error!r}; start again to go on from there") from error
+                await self._disconnect()
+                await asyncio.sleep(0.1)
+
+    async def _write_clock(self, services: Sequence[str], instant: datetime) -> None:
+        async def write(service: str) -> None:
+            connection = await self._connected(service)
+            await connection.execute(_SET_CLOCK, instant)
+
+        await asyncio.gather(*(write(service) for service in services))
+
+    async def _read_clock(self) -> datetime | None:
+        """Return the latest instant that was set, or None where the replay is over."""
+        rows = [await (await self._connected(service)).fetchrow(_READ_CLOCK) for service in self._databases]
+        if all(not row["driven"] for row in rows):
+            return None
+        latest: datetime = max(row["at"] for row in rows)
+        return latest
+
+    async def _release(self, at: datetime) -> None:
+        """Let the clocks go on from `at`."""
+        for service in self._databases:
+            connection = await self._connected(service)
+            await connection.execute(_RELEASE, at)
+
+    def _connector(self, service: str) -> Callable[[], Awaitable[asyncpg.Connection]]:
+        async def connected() -> asyncpg.Connection:
+            return await self._connected(service)
+
+        return connected
+
+    async def _connected(self, service: str) -> asyncpg.Connection:
+        connection = self._connections.get(service)
+        if connection is None or connection.is_closed():
+            connection = self._connections[service] = await self._databases[service].connect()
+        return connection
+
+    async def _end_offsets(self) -> EndOffsets:
+        if self._ends is None:
+            ends = EndOffsets(self._bootstrap)
+            await ends.start()
+            self._ends = ends
+        return self._ends
+
+    async def _disconnect(self) -> None:
+        """Forget all connections: which of them an outage has hurt is not worth asking."""
+        for connection in self._connections.values():
+            connection.terminate()
+        self._connections.clear()
+        ends, self._ends = self._ends, None
+        if ends is not None:
+            await ends.stop()
+
+    async def _close(self) -> None:
+        await self._disconnect()
+        await self._publisher.close()
+
+
+def messages_of(events: Iterable[Dated]) -> list[Message]:
+    """Return the records of inbound events, each published at its instant."""
+    return [
+        Message(
+            event.TOPIC,
+            event.key().encode(),
+            event.to_bytes(),
+            headers_for(event_id=event.event_id, source=SOURCE, type=event.TYPE, time=at, key=event.key(), sequence=number),
+        )
+        for number, (at, event) in enumerate(events)
+    ]
+
+
+def _chunks(events: Sequence[Dated]) -> Iterator[Sequence[Dated]]:
+    for start in range(0, len(events), CHUNK):
+        yield events[start : start + CHUNK]
+
+
+_SET_CLOCK = f"""
+WITH clock AS (UPDATE business_clock SET at = $1 WHERE driven AND at < $1) SELECT pg_notify('{CHANNEL}', '')"""
+_READ_CLOCK = "SELECT at, driven FROM business_clock"
+_RELEASE = f"""
+WITH clock AS (UPDATE business_clock SET at = $1, wall_at = clock_timestamp(), driven = false WHERE driven)
+SELECT pg_notify('{CHANNEL}', '')"""

@@ -1,0 +1,122 @@
+"""Settled (尘埃落定): every event that follows from what was published has been consumed by whoever subscribes it.
+
+The reads are in this order, and the order is part of the rule: every service has run its schedules up to S; the stored offsets
+F of every service; all outboxes empty; the ends E of the logs; settled when E = F. Read otherwise, an event may slip between
+two reads: consumed after its offset was read but answered before its outbox was, or the reverse.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import asyncpg
+
+from shared.kafka import EndOffsets, Partition
+
+ORDER = ("schedules", "offsets", "outboxes", "ends")
+
+
+class PartitionStopped(Exception):  # noqa: N818 - a state, said in one sentence
+    """A service's partition waits for a person; the text says which and why."""
+
+
+@dataclass(slots=True)
+class Reading:
+    """What one pass over the services and the broker saw."""
+
+    through: dict[str, datetime] = field(default_factory=dict)
+    offsets: dict[tuple[str, Partition], int] = field(default_factory=dict)
+    unsent: dict[str, int] = field(default_factory=dict)
+    written: dict[str, int] = field(default_factory=dict)
+    """Last outbox row of each service: it moves when anything was published."""
+    ends: dict[Partition, int] = field(default_factory=dict)
+
+
+class Settlement:
+    """Reads whether the services have settled. `connections` give each service's worker-role connection."""
+
+    def __init__(
+        self,
+        connections: Mapping[str, Callable[[], Awaitable[asyncpg.Connection]]],
+        ends: Callable[[], Awaitable[EndOffsets]],
+        subscribed: Mapping[str, Sequence[str]],
+        order: Sequence[str] = ORDER,
+        between: Callable[[str], Awaitable[None]] | None = None,
+    ) -> None:
+        self._connections = connections
+        self._ends = ends
+        self._subscribed = subscribed
+        self._topics = sorted({topic for topics in subscribed.values() for topic in topics})
+        self._order = order
+        self._between = between
+        self._steps = {
+            "schedules": self._read_schedules,
+            "offsets": self._read_offsets,
+            "outboxes": self._read_outboxes,
+            "ends": self._read_ends,
+        }
+
+    async def read(self) -> Reading:
+        """Read everything, in order. Raises PartitionStopped where a partition waits for a person."""
+        reading = Reading()
+        for step in self._order:
+            await self._steps[step](reading)
+            if self._between is not None:
+                await self._between(step)
+        return reading
+
+    def is_settled(self, reading: Reading, instant: datetime, services: Sequence[str]) -> bool:
+        """Say whether the reading shows that all has settled and these services have run up to the instant."""
+        if any(reading.through[service] < instant for service in services) or any(reading.unsent.values()):
+            return False
+        return all(
+            reading.offsets.get((service, partition), 0) == end
+            for partition, end in reading.ends.items()
+            for service, topics in self._subscribed.items()
+            if partition[0] in topics
+        )
+
+    async def ran(self, instant: datetime, services: Sequence[str]) -> tuple[bool, Reading]:
+        """Say whether these services have run up to the instant, and what has been written to the outboxes since then."""
+        reading = Reading()
+        await self._read_schedules(reading)
+        done = all(reading.through[service] >= instant for service in services)
+        if done:
+            await self._read_outboxes(reading)
+        return done, reading
+
+    async def _read_schedules(self, reading: Reading) -> None:
+        rows = await self._each("SELECT through FROM schedule_state")
+        reading.through = {service: found[0]["through"] for service, found in rows.items()}
+
+    async def _read_offsets(self, reading: Reading) -> None:
+        for service, rows in (await self._each("SELECT * FROM consumer_offsets")).items():
+            for row in rows:
+                if row["stopped_reason"] is not None:
+                    raise PartitionStopped(
+                        f"{service} has stopped reading {row['topic']}, partition {row['partition']}: {row['stopped_reason']}; "
+                        "look at `crm parked list`, mend the cause and start again"
+                    )
+                reading.offsets[service, (row["topic"], row["partition"])] = row["next_offset"]
+
+    async def _read_outboxes(self, reading: Reading) -> None:
+        for service, rows in (await self._each(_OUTBOX)).items():
+            reading.unsent[service] = rows[0]["unsent"]
+            reading.written[service] = rows[0]["written"]
+
+    async def _read_ends(self, reading: Reading) -> None:
+        reading.ends = await (await self._ends()).read(self._topics)
+
+    async def _each(self, statement: str) -> dict[str, list[asyncpg.Record]]:
+        async def ask(service: str) -> list[asyncpg.Record]:
+            connection = await self._connections[service]()
+            rows: list[asyncpg.Record] = await connection.fetch(statement)
+            return rows
+
+        services = list(self._connections)
+        return dict(zip(services, await asyncio.gather(*(ask(service) for service in services)), strict=True))
+
+
+_OUTBOX = """
+SELECT (SELECT count(*) FROM outbox WHERE sent_at IS NULL) AS unsent, coalesce((SELECT max(seq) FROM outbox), 0) AS written"""

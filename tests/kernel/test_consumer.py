@@ -1,0 +1,237 @@
+"""The consumer on a real broker and a real database: every event has its effect once, whatever breaks."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from shared import consumer
+from shared.clock import SHANGHAI
+from shared.consumer import Breaker, Dispatcher, Subscription, consume
+from shared.db import Database
+from shared.events import Delivery, Rejected, ShipmentStatusChanged
+from shared.events.envelope import headers_for
+from shared.kafka import Message, Publisher, create_topics
+from shared.local.kafka import Kafka
+from shared.parked import list_parked, read, record_of
+
+START = datetime(2018, 1, 1, tzinfo=SHANGHAI)
+
+
+def scan(waybill_no: str, minute: int = 0, status: str = "CREATED") -> ShipmentStatusChanged:
+    place = {"city": "sao paulo", "region": "SP"}
+    return ShipmentStatusChanged.model_validate(
+        {
+            "waybill_no": waybill_no, "account_no": "A1", "status": status, "pieces": 1, "promised_at": None,
+            "occurred_at": (START + timedelta(minutes=minute)).isoformat(), "weight_grams": None, "goods_value_fen": None,
+            "insured_fen": None, "exception": None, "source_code": None, "origin": {"branch": "BR-SP", **place}, "destination": place,
+        },
+        strict=False,
+    )  # fmt: skip
+
+
+def message(event: ShipmentStatusChanged, value: bytes | None = None, **headers: Any) -> Message:
+    known = headers_for(
+        event_id=event.event_id, source="/tests", type=headers.get("type", event.TYPE), time=START, key=event.key(), sequence=1
+    )
+    return Message(event.TOPIC, event.key().encode(), event.to_bytes() if value is None else value, known)
+
+
+async def keep(session: AsyncSession, deliveries: Sequence[Delivery[ShipmentStatusChanged]]) -> Sequence[Rejected]:
+    """Write one row per event; refuse REFUSED, and break on LOST."""
+    rejected = []
+    for delivery in deliveries:
+        if delivery.event.status == "REFUSED":
+            rejected.append(Rejected(delivery, "refused by the rule"))
+            continue
+        if delivery.event.status == "LOST":
+            raise ZeroDivisionError("a bug of ours")
+        await session.execute(
+            text("INSERT INTO arrivals (waybill_no, status) VALUES (:waybill_no, :status)"),
+            {"waybill_no": delivery.event.waybill_no, "status": delivery.event.status},
+        )
+    return rejected
+
+
+@asynccontextmanager
+async def consuming(database: Database, bootstrap: str, slot: str = "1") -> AsyncIterator[asyncio.Task[None]]:
+    dispatcher = Dispatcher("tickets", [Subscription(ShipmentStatusChanged, keep)])
+    task = asyncio.create_task(consume(database, dispatcher, bootstrap, slot))
+    try:
+        yield task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def arrivals(database: Database) -> list[str]:
+    async with database.transaction() as session:
+        return list((await session.execute(text("SELECT waybill_no FROM arrivals ORDER BY n"))).scalars())
+
+
+async def until(database: Database, total: int, seconds: float = 30) -> None:
+    """Wait until the fences of the topic have passed `total` records."""
+    async with asyncio.timeout(seconds):
+        while True:
+            async with database.transaction() as session:
+                found = await session.execute(text("SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets"))
+                if found.scalar_one() >= total:
+                    return
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
+    """A broker of the test's own: the tests count what a topic holds."""
+    with Kafka(tmp_path_factory.mktemp("kafka")) as own:
+        await create_topics(own.bootstrap)
+        yield own
+
+
+async def test_every_event_has_its_effect_once_through_kills_of_everything(
+    kernel_db: Database, broker: Kafka, admin: asyncpg.Connection
+) -> None:
+    """Consumers cancelled at random, database connections cut, the broker killed: each waybill arrives once, in order."""
+    names = [f"W{n}" for n in range(3000)]
+    choose = random.Random(7)
+
+    async def publish() -> None:
+        publisher = Publisher(broker.bootstrap)
+        for start in range(0, len(names), 50):
+            await publisher.send([message(scan(name)) for name in names[start : start + 50]])
+            await asyncio.sleep(0.01)
+        await publisher.close()
+
+    publishing = asyncio.create_task(publish())
+    for round_ in range(6):
+        async with consuming(kernel_db, broker.bootstrap):
+            await asyncio.sleep(choose.random())
+            await admin.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tickets_worker' AND random() < 0.5"
+            )
+            await asyncio.sleep(choose.random() * 0.5)
+            if round_ == 3:
+                broker.stop()
+                broker.start()
+                broker.wait_ready()
+    await publishing
+    async with consuming(kernel_db, broker.bootstrap):
+        await until(kernel_db, len(names))
+    found = await arrivals(kernel_db)
+    assert sorted(found) == sorted(names)
+
+
+async def test_poison_is_parked_with_bytes_and_reason_and_the_neighbours_go_on(kernel_db: Database, broker: Kafka) -> None:
+    good = scan("GOOD")
+    data = good.to_bytes()
+    poison = {
+        "empty": message(good, b""),
+        "not UTF-8": message(good, b'{"waybill_no":"\xff"}'),
+        "not JSON": message(good, b"{"),
+        "unknown type": message(good, type="shipment.vanished.v1"),
+        "unknown major version": message(good, type="shipment.status-changed.v9"),
+        "wrong types": message(good, data.replace(b'"pieces":1', b'"pieces":"1"')),
+        "negative pieces": message(good, data.replace(b'"pieces":1', b'"pieces":-1')),
+        "year 9999": message(good, data.replace(b"2018-01-01", b"9999-01-01")),
+        "300 kB": message(good, data.replace(b"sao paulo", b"x" * 300_000)),
+        "a NUL": message(good, data.replace(b"sao paulo", b"sao\\u0000paulo")),
+        "a rule broken": message(scan("R", status="REFUSED")),
+        "a bug of ours": message(scan("L", status="LOST")),
+        "no headers": Message(good.TOPIC, b"k", data, []),
+    }
+    publisher = Publisher(broker.bootstrap)
+    names = [f"N{n}" for n in range(len(poison))]
+    for name, bad in zip(names, poison.values(), strict=True):
+        await publisher.send([message(scan(name)), Message(bad.topic, name.encode(), bad.value, bad.headers)])
+    await publisher.send([Message(good.TOPIC, b"tombstone", None, message(good).headers)])  # type: ignore[arg-type]
+    async with consuming(kernel_db, broker.bootstrap):
+        await until(kernel_db, 2 * len(poison) + 1)
+    await publisher.close()
+    assert sorted(await arrivals(kernel_db)) == sorted(names)
+    async with kernel_db.transaction() as session:
+        parked = await list_parked(session, "tickets")
+        rows = [await read(session, row["parked_id"]) for row in parked]
+    assert len(parked) == len(poison) + 1
+    kept = {record_of(row).value for row in rows if row is not None}
+    assert kept >= {bad.value or None for bad in poison.values()} - {None}
+    assert all(row["reason"] for row in parked)
+    assert any("ZeroDivisionError" in row["reason"] for row in parked)
+    assert any(row["reason"] == "refused by the rule" for row in parked)
+
+
+async def test_a_partition_stops_at_a_hundred_parked_in_a_row_and_the_others_go_on(kernel_db: Database, broker: Kafka) -> None:
+    publisher = Publisher(broker.bootstrap)
+    bad = message(scan("SAME-KEY"), b"{")
+    await publisher.send([bad] * 150)
+    others = [f"O{n}" for n in range(40)]
+    await publisher.send([message(scan(name)) for name in others])
+    await publisher.close()
+    async with consuming(kernel_db, broker.bootstrap):
+        async with asyncio.timeout(20):
+            while True:
+                async with kernel_db.transaction() as session:
+                    stopped = (await session.execute(text("SELECT * FROM consumer_offsets WHERE stopped_reason IS NOT NULL"))).all()
+                if stopped:
+                    break
+                await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+    async with kernel_db.transaction() as session:
+        parked = await list_parked(session, "tickets")
+    assert len(parked) == 100
+    assert stopped[0].stopped_reason == "100 events in a row were parked"
+    assert len(await arrivals(kernel_db)) >= 20
+
+
+def test_the_breaker_trips_at_one_percent_of_a_full_window_and_not_before() -> None:
+    scattered = ([True] + [False] * 99) * 100
+    breaker, count, reason = Breaker().after(scattered[:-1])
+    assert (count, reason) == (9999, None)
+    _, count, reason = breaker.after([False])
+    assert count == 1
+    assert reason == "100 of the last 10000 events were parked"
+    ninety_nine = [False] * 100 + ([True] + [False] * 99) * 99
+    assert Breaker().after(ninety_nine)[2] is None
+
+
+async def test_a_second_owner_of_a_partition_applies_nothing_twice(kernel_db: Database, broker: Kafka) -> None:
+    """Two members with the same name: the newer fences the older out of the group, the fence row out of the database."""
+    names = [f"T{n}" for n in range(400)]
+    publisher = Publisher(broker.bootstrap)
+    async with consuming(kernel_db, broker.bootstrap, uuid4().hex), consuming(kernel_db, broker.bootstrap, uuid4().hex):
+        for start in range(0, len(names), 20):
+            await publisher.send([message(scan(name)) for name in names[start : start + 20]])
+        await until(kernel_db, len(names))
+    await publisher.close()
+    assert sorted(await arrivals(kernel_db)) == sorted(names)
+
+
+async def test_a_batch_beyond_the_fence_applies_nothing_and_seeks_back(
+    kernel_db: Database, broker: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """aiokafka swallows what the assignment listener raises and would read on from elsewhere."""
+    publisher = Publisher(broker.bootstrap)
+    names = [f"S{n}" for n in range(60)]
+    await publisher.send([message(scan(name)) for name in names])
+    await publisher.close()
+    real, lies = consumer.start_offsets, []
+
+    async def skewed(*args: Any) -> dict[tuple[str, int], int]:
+        offsets = await real(*args)
+        if len(lies) < 1:
+            lies.append(offsets)
+            return {partition: offset + 3 for partition, offset in offsets.items()}
+        return offsets
+
+    monkeypatch.setattr(consumer, "start_offsets", skewed)
+    async with consuming(kernel_db, broker.bootstrap):
+        await until(kernel_db, len(names))
+    assert sorted(await arrivals(kernel_db)) == sorted(names)
