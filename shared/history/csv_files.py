@@ -10,10 +10,9 @@ import csv
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 MAX_LINE_BYTES = 64 * 1024
 MAX_RECORD_LINES = 50
@@ -27,19 +26,20 @@ class HistoryError(Exception):
     """The files cannot be used at all: one sentence that names the file, the line and the remedy."""
 
 
-class UnreadableRow(ValueError):
+class UnreadableRow(ValueError):  # noqa: N818 - a verdict on a row, not a failure of ours
     """One row cannot be used; the text says why, in words for the person who mends the file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One record of a file.
 
     ``fields`` holds the values of the columns asked for, in that order, without surrounding blanks; it is empty where
-    ``reason`` says why the record cannot be read. ``line`` counts physical lines from 1, ``offset`` counts bytes.
+    ``reason`` says why the record cannot be read. ``line`` counts physical lines from 1, of which the record takes
+    ``lines``; it lies between the byte offsets ``offset`` and ``end``.
     """
 
     line: int
+    lines: int
     offset: int
     end: int
     raw: tuple[str, ...]
@@ -47,12 +47,11 @@ class Record:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     number: int
     offset: int
     data: bytes
-    too_long: bool = False
+    end: int
 
 
 class CsvFile:
@@ -113,7 +112,7 @@ class CsvFile:
             why = header.reason if header else "the file is empty"
             raise HistoryError(f"{self.path} line 1: {why}; the first line must be the header {wanted}.")
         self.header = header.raw
-        self._body = (header.end, header.line + 1 + sum(value.count("\n") for value in header.raw))
+        self._body = (header.end, header.line + header.lines)
         names = [name.strip() for name in header.raw]
         missing = [name for name in columns.values() if name not in names]
         twice = [name for name in columns.values() if names.count(name) > 1]
@@ -142,21 +141,19 @@ class CsvFile:
             if not first.data.strip():
                 continue
             if b'"' not in first.data:
-                yield self._record([first])
+                yield self._record(first, first.data, 1, first.end)
                 continue
             taken = lines.rest_of_record(first)
-            record = self._record(taken)
+            record = self._record(first, b"".join(line.data for line in taken), len(taken), taken[-1].end)
             if record.reason and len(taken) > 1:
                 # A stray quotation mark must not swallow the good rows behind it: only its own line is spoilt.
                 lines.push_back(taken[1:])
-                record = self._record(taken[:1])
+                record = self._record(first, first.data, 1, first.end)
             yield record
 
-    def _record(self, lines: Sequence[_Line]) -> Record:
-        first = lines[0]
-        data = b"".join(line.data for line in lines)
-        if any(line.too_long for line in lines):
-            return self._spoilt(first, f"the line is longer than {MAX_LINE_BYTES} bytes")
+    def _record(self, first: _Line, data: bytes, lines: int, end: int) -> Record:
+        if len(data) >= MAX_LINE_BYTES:
+            return self._spoilt(first, f"the row is longer than {MAX_LINE_BYTES - 1} bytes")
         if b"\0" in data:
             return self._spoilt(first, "the row holds a NUL byte")
         if first.offset == 0:
@@ -176,13 +173,13 @@ class CsvFile:
         if self._width and len(raw) != self._width:
             return self._spoilt(first, f"the row has {len(raw)} columns, not {self._width}", raw)
         fields = tuple(map(str.strip, self._pick(raw))) if self._width else ()
-        return Record(first.number, first.offset, lines[-1].offset + len(lines[-1].data), tuple(raw), fields)
+        return Record(first.number, lines, first.offset, end, tuple(raw), fields)
 
     def _spoilt(self, line: _Line, reason: str, raw: Sequence[str] | None = None) -> Record:
         if raw is None:
             text = line.data[:MAX_LINE_BYTES].decode(errors="backslashreplace").rstrip("\r\n").replace("\0", "\\0")
             raw = text.split(",")
-        return Record(line.number, line.offset, line.offset + len(line.data), tuple(raw), (), reason)
+        return Record(line.number, 1, line.offset, line.end, tuple(raw), (), reason)
 
 
 class _Lines:
@@ -199,13 +196,12 @@ class _Lines:
         data = self._file.readline(MAX_LINE_BYTES)
         if not data:
             return None
-        line = _Line(self._number, self._offset, data)
+        offset, number = self._offset, self._number
         self._offset += len(data)
         self._number += 1
         if len(data) == MAX_LINE_BYTES and not data.endswith(b"\n"):
-            line = _Line(line.number, line.offset, data, too_long=True)
             self._skip_to_end_of_line()
-        return line
+        return _Line(number, offset, data, self._offset)
 
     def _skip_to_end_of_line(self) -> None:
         while rest := self._file.readline(MAX_LINE_BYTES):

@@ -72,6 +72,10 @@ class History:
         """Yield every (publication instant, event) in order of publication."""
         return self.timeline.everything()
 
+    def close(self) -> None:
+        """Let go of the files."""
+        self.timeline.close()
+
     def window(self, start: datetime, end: datetime) -> Iterator[Dated]:
         """Yield what is published from ``start`` on and before ``end``, in order."""
         return self.timeline.window(start, end)
@@ -157,9 +161,7 @@ class _Reader:
         accounts = self._opened(listed)
         rejected = {name: rows.count for name, rows in self.rejected.items() if rows.count}
         units = tuple(organisation.units)
-        counts = Counts(
-            len(self.parcels), len(accounts), len(units), len(timeline), extra_charges, extra_scans, rejected
-        )
+        counts = Counts(len(self.parcels), len(accounts), len(units), len(timeline), extra_charges, extra_scans, rejected)
         end = month_start_instant(add_months(business_month(timeline.last), 1)) + timedelta(hours=1)
         return History(self.folder, digest, units, accounts, business_date(timeline.first), end, timeline, counts)
 
@@ -208,8 +210,7 @@ class _Reader:
             where = f"{self.folder / 'shipments.csv'} line {record.line}: origin_state"
             organisation.check(branch_code, "branch", where)
         self.parcels[parcel.waybill_no] = record.offset
-        for fact, at in parcel.facts:
-            self.places.append(place_of(at, Source.SHIPMENTS, record.offset, fact))
+        self.places += [place_of(at, Source.SHIPMENTS, record.offset, fact) for fact, at in parcel.facts]
         seen = self._note_event(parcel.account_no, min(at for _, at in parcel.facts))
         order = (parcel.ordered_at, parcel.waybill_no, branch_code)
         if seen.first_order is None or order < seen.first_order:

@@ -137,9 +137,7 @@ def _check_tree(path: Path, units: Mapping[str, Unit], lines: Mapping[str, int])
     roots = [code for code, unit in units.items() if unit.parent_code is None]
     if len(roots) != 1:
         where = f"line {lines[roots[1]]}" if roots else "line 1"
-        raise HistoryError(
-            f"{path} {where}: the file has {len(roots)} units without a parent; keep exactly one, the hq."
-        )
+        raise HistoryError(f"{path} {where}: the file has {len(roots)} units without a parent; keep exactly one, the hq.")
     for code, unit in units.items():
         parent = units[unit.parent_code] if unit.parent_code is not None else None
         if parent and KINDS.index(parent.kind) >= KINDS.index(unit.kind):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.events.envelope import Event
 from shared.events.freight import FreightCharged
@@ -54,8 +54,7 @@ class Fact(IntEnum):
     CANCELLED = 4
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """A parcel as its row tells it; instants with +08:00, amounts in fen, ``facts`` in order of `Fact`."""
 
     waybill_no: str
@@ -73,9 +72,7 @@ class Parcel:
     def scan(self, status: str, at: datetime, exception_code: str | None = None) -> ShipmentStatusChanged:
         """Return a scan of this parcel."""
         exception = {"code": exception_code} if exception_code else None
-        return ShipmentStatusChanged.model_validate(
-            {**self.shared, "status": status, "occurred_at": at, "exception": exception}
-        )
+        return ShipmentStatusChanged.model_validate({**self.shared, "status": status, "occurred_at": at, "exception": exception})
 
     def charge(self, at: datetime) -> FreightCharged:
         """Return version 1 of the freight of this parcel."""
@@ -112,8 +109,15 @@ class ParcelReading:
             "waybill_no": waybill_no,
             "account_no": rows.account_no(account_no),
             "promised_at": self._moment("promised_at", moments[3]),
-            "origin": _place("origin", origin_city, origin) | {"branch": branch_code},
-            "destination": _place("destination", city, region),
+            "origin": {
+                "branch": branch_code,
+                "city": rows.place("origin_city", origin_city),
+                "region": rows.place("origin_state", origin),
+            },
+            "destination": {
+                "city": rows.place("destination_city", city),
+                "region": rows.place("destination_state", region),
+            },
             "pieces": 1 if pieces == ABSENT else rows.number("pieces", pieces),
             "weight_grams": None,
             "goods_value_fen": None if goods == ABSENT else rows.fen("goods_value", goods, self.money),
@@ -171,9 +175,7 @@ def scan_row(row: tuple[str, ...]) -> ScanRow:
     )
 
 
-def charge(
-    charge_no: str, version: int, waybill_no: str, account_no: str, amount_fen: int, at: datetime
-) -> FreightCharged:
+def charge(charge_no: str, version: int, waybill_no: str, account_no: str, amount_fen: int, at: datetime) -> FreightCharged:
     """Return a charge event; ``at`` is `charged_at`, which decides its business month."""
     return FreightCharged.model_validate(
         {
@@ -212,7 +214,3 @@ def _facts(
     elif status == "canceled":
         facts.append((Fact.CANCELLED, rows.day_later("ordered_at", ordered_at)))
     return tuple(facts)
-
-
-def _place(end: str, city: str, region: str) -> dict[str, str]:
-    return {"city": rows.place(f"{end}_city", city), "region": rows.place(f"{end}_state", region)}

@@ -25,6 +25,12 @@ class RejectedRows:
         self._part = path.with_name(f"{path.name}.part")
         self._file: TextIOWrapper | None = None
 
+    @staticmethod
+    def holds(path: Path, size: int) -> bool:
+        """Say whether the rows that an interrupted run had written, ``size`` bytes of them, are still there."""
+        part = path.with_name(f"{path.name}.part")
+        return size == 0 or (part.exists() and part.stat().st_size >= size)
+
     def add(self, record: Record, reason: str) -> None:
         """Write one row down."""
         self.count += 1
@@ -60,7 +66,7 @@ class RejectedRows:
         self._part.unlink(missing_ok=True)
 
     def _open(self) -> TextIOWrapper:
-        resumed = bool(self._resume_at) and self._part.exists() and self._part.stat().st_size >= self._resume_at
+        resumed = self._resume_at > 0 and self.holds(self.path, self._resume_at)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             if resumed:

@@ -19,7 +19,8 @@ _CODE = re.compile(r"[\x20-\x7e]{1,40}", re.ASCII)
 _UNIT_CODE = re.compile(r"[^\x00-\x1f\x7f]{1,40}")
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
-_YEARS = f"outside {FIRST_INSTANT.year}-{END_OF_INSTANTS.year - 1}"
+_FIRST_YEAR, _LAST_YEAR = FIRST_INSTANT.year, END_OF_INSTANTS.year - 1
+_YEARS = f"outside {_FIRST_YEAR}-{_LAST_YEAR}"
 
 
 def instant(column: str, text: str, naive: tzinfo | None = None) -> datetime:
@@ -40,7 +41,7 @@ def instant(column: str, text: str, naive: tzinfo | None = None) -> datetime:
         if naive is None:
             raise UnreadableRow(f"{column} {text!r} has no offset from UTC")
         moment = moment.replace(tzinfo=naive)
-    if not FIRST_INSTANT <= moment < END_OF_INSTANTS:
+    if not _FIRST_YEAR < moment.year < _LAST_YEAR and not FIRST_INSTANT <= moment < END_OF_INSTANTS:
         raise UnreadableRow(f"{column} {text!r} is {_YEARS}")
     return moment.astimezone(SHANGHAI)
 

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
 from datetime import datetime, timedelta
 from enum import IntEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from shared.events.envelope import Event
@@ -52,10 +51,11 @@ FILES = {Source.SHIPMENTS: "shipments.csv", Source.SCANS: "scans.csv", Source.CH
 
 def place_of(at: datetime, source: Source, offset: int, fact: int = 0) -> int:
     """Return the place of an event in the order of publication."""
-    return _instant_part(at) | source << _FILE_SHIFT | offset << _FACT_BITS | fact
+    since = (at - FIRST_INSTANT) // _MICROSECOND
+    return since << _INSTANT_SHIFT | source << _FILE_SHIFT | offset << _FACT_BITS | fact
 
 
-def _instant_part(at: datetime) -> int:
+def _start_of(at: datetime) -> int:
     return (at - FIRST_INSTANT) // _MICROSECOND << _INSTANT_SHIFT
 
 
@@ -69,9 +69,7 @@ class Timeline:
     ``places`` are sorted; ``parcels_of_scans`` gives for the offset of a scan the offset of its parcel's row.
     """
 
-    def __init__(
-        self, folder: Path, places: list[int], parcels_of_scans: Mapping[int, int], reading: ParcelReading
-    ) -> None:
+    def __init__(self, folder: Path, places: list[int], parcels_of_scans: Mapping[int, int], reading: ParcelReading) -> None:
         self._folder = folder
         self._places = places
         self._parcels_of_scans = parcels_of_scans
@@ -109,36 +107,43 @@ class Timeline:
         return self._events(0, len(self._places))
 
     def _bounds(self, start: datetime, end: datetime) -> tuple[int, int]:
-        return bisect_left(self._places, _instant_part(start)), bisect_left(self._places, _instant_part(end))
+        return bisect_left(self._places, _start_of(start)), bisect_left(self._places, _start_of(end))
 
     def _events(self, low: int, high: int) -> Iterator[Dated]:
         if low >= high:
             return
-        with ExitStack() as stack:
-            present = {place >> _FILE_SHIFT & (1 << _FILE_BITS) - 1 for place in self._places[low:high]}
-            files = {
-                source: stack.enter_context(CsvFile(self._folder / FILES[source], {c: c for c in COLUMNS[source]}))
-                for source in Source
-                if source in present or source is Source.SHIPMENTS
-            }
-            rows = _Rows(files, self._reading, self._parcels_of_scans)
-            try:
-                for place in self._places[low:high]:
-                    yield rows.event(place)
-            except (UnreadableRow, StopIteration, ValueError) as error:
-                raise HistoryError(
-                    f"{self._folder} was changed while it was replayed; start afresh ({error})."
-                ) from None
+        try:
+            for place in self._places[low:high]:
+                yield self._rows.event(place)
+        except (UnreadableRow, ValueError, StopIteration) as error:
+            raise HistoryError(f"{self._folder} was changed while it was replayed; start afresh ({error}).") from None
+
+    @cached_property
+    def _rows(self) -> _Rows:
+        files = {
+            source: CsvFile(self._folder / name, {column: column for column in COLUMNS[source]})
+            for source, name in FILES.items()
+            if source is Source.SHIPMENTS or (self._folder / name).exists()
+        }
+        return _Rows(files, self._reading, self._parcels_of_scans)
+
+    def close(self) -> None:
+        """Let go of the files; they are opened again when an event is asked for."""
+        rows = self.__dict__.pop("_rows", None)
+        if rows is not None:
+            rows.close()
 
 
 class _Rows:
     """Makes events of the rows of open files."""
 
-    def __init__(
-        self, files: Mapping[Source, CsvFile], reading: ParcelReading, parcels_of_scans: Mapping[int, int]
-    ) -> None:
+    def __init__(self, files: Mapping[Source, CsvFile], reading: ParcelReading, parcels_of_scans: Mapping[int, int]) -> None:
         self._files, self._reading, self._parcels_of_scans = files, reading, parcels_of_scans
         self._parcel = lru_cache(_PARCELS_AT_HAND)(self._read_parcel)
+
+    def close(self) -> None:
+        for file in self._files.values():
+            file.close()
 
     def _read_parcel(self, offset: int) -> Parcel:
         return self._reading.parcel(self._files[Source.SHIPMENTS].at(offset).fields)
