@@ -1,5 +1,4 @@
-"""Servers of one's own on a laptop: PostgreSQL 18 and Apache Kafka out of package registries, no system packages,
-root or not.
+"""PostgreSQL 18 and Apache Kafka of one's own, out of package registries: no system packages, root or not.
 
 `postgres.Postgres(directory)` and `kafka.Kafka(directory)` are context managers; `children` starts, watches and ends
 their processes; `guard` is the small program between us and a server that lets nothing outlive us; `jars` installs

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from shared.local import guard
 
@@ -18,7 +19,7 @@ LOG_LIMIT = 5_000_000
 """Bytes of a server's log that are kept when it is started again."""
 
 
-class StartFailed(RuntimeError):
+class StartFailedError(RuntimeError):
     """A local server did not come up; the message is one sentence with the place of its log."""
 
 
@@ -32,7 +33,15 @@ def free_port(preferred: int | None = None) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise StartFailed("no free port on 127.0.0.1")
+    raise StartFailedError("no free port on 127.0.0.1")
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open a log file to append to (0600); one that has grown too large is begun afresh."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if path.exists() and path.stat().st_size > LOG_LIMIT:
+        path.unlink()
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab")
 
 
 def start_guarded(
@@ -49,11 +58,8 @@ def start_guarded(
 
     `identity` is a command prefix that changes the user. `stop` and `grace` (seconds) say how the server is ended.
     """
-    if log.exists() and log.stat().st_size > LOG_LIMIT:
-        log.unlink()
     program = [sys.executable, "-I", "-S", guard.__file__, str(os.getpid()), str(int(stop)), str(grace)]
-    with log.open("ab") as output:
-        os.chmod(log, 0o600)
+    with open_log(log) as output:
         return subprocess.Popen(
             [*identity, *program, *command],
             cwd=directory,
@@ -104,7 +110,7 @@ def clear_strays(directory: Path, programs: Sequence[str], seconds: float = 10.0
     wanted = {os.path.realpath(program) for program in programs}
     while strays := [pid for pid in working_in(directory) if _program(pid) in wanted]:
         if time.monotonic() > deadline:
-            raise StartFailed(f"processes {strays} still use {directory}; end them and start again")
+            raise StartFailedError(f"processes {strays} still use {directory}; end them and start again")
         for pid in strays:
             try:
                 os.kill(pid, signal.SIGKILL)
@@ -120,16 +126,14 @@ def _program(pid: int) -> str | None:
         return None
 
 
-def wait_until(
-    ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str, log: Path, seconds: float
-) -> None:
-    """Poll `ready` until the server answers; raise StartFailed when it ended or took too long."""
+def wait_until(ready: Callable[[], bool], process: subprocess.Popen[bytes], what: str, log: Path, seconds: float) -> None:
+    """Poll `ready` until the server answers; raise StartFailedError when it ended or took too long."""
     deadline = time.monotonic() + seconds
     while not ready():
         if process.poll() is not None:
-            raise StartFailed(f"{what} ended with code {process.returncode} while starting; its log is {log}")
+            raise StartFailedError(f"{what} ended with code {process.returncode} while starting; its log is {log}")
         if time.monotonic() > deadline:
-            raise StartFailed(f"{what} did not answer within {seconds:.0f} s; its log is {log}")
+            raise StartFailedError(f"{what} did not answer within {seconds:.0f} s; its log is {log}")
         time.sleep(0.03)
 
 

@@ -15,8 +15,9 @@ ROLES_LOCK = 0x63726D31  # two test runs on one server must not create the same 
 
 
 async def ensure_databases(admin_url: str, services: Iterable[str], password: Callable[[str], str]) -> None:
-    """Make the roles and the database of every service, where they are missing. `password(role)` gives a login role's
-    password.
+    """Make the roles and the database of every service, where they are missing.
+
+    `password(role)` gives a login role's password.
     """
     connection = await asyncpg.connect(admin_url, ssl=False)
     try:
@@ -28,9 +29,7 @@ async def ensure_databases(admin_url: str, services: Iterable[str], password: Ca
 
 
 async def create_database(admin_url: str, service: str, database: str, template: str = "template1") -> None:
-    """One more database for a service, for instance of a test; its roles exist (ensure_databases). Does nothing if it
-    is there.
-    """
+    """Make one more database for a service whose roles exist, for instance for a test; does nothing if it is there."""
     connection = await asyncpg.connect(admin_url, ssl=False)
     try:
         await _create(connection, service, database, template)

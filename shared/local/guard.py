@@ -1,5 +1,4 @@
-"""Stands between a parent and one server: no process of the server outlives the guard, and the guard does not outlive
-its parent.
+"""Stands between a parent and one server: no process of the server outlives the guard, nor the guard its parent.
 
 Run as a program, with the standard library alone: `python -I -S guard.py PARENT_PID STOP_SIGNAL GRACE_SECONDS
 COMMAND...`. It ends the server on SIGTERM, or when PARENT_PID is no longer its parent: first STOP_SIGNAL, after

