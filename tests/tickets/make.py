@@ -1,14 +1,18 @@
 """Builders of scans and what the tests of tickets read back."""
 
+import itertools
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import text
 
 from services.tickets import promises, tracking
+from shared import directory
 from shared.clock import SHANGHAI
 from shared.db import Database
+from shared.directory import Unit
+from shared.events.customer import AccountOpened, Membership
 from shared.events.shipments import Destination, Origin, ParcelException, ShipmentStatusChanged
 from tests.deliveries import deliver
 
@@ -99,4 +103,34 @@ async def wipe(db: Database) -> None:
 def batches(scans: list[ShipmentStatusChanged], cuts: Iterable[int]) -> list[list[ShipmentStatusChanged]]:
     """Cut a sequence of scans into batches."""
     edges = sorted({0, len(scans), *(cut % (len(scans) + 1) for cut in cuts)})
-    return [scans[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [scans[start:end] for start, end in itertools.pairwise(edges)]
+
+
+TREE = (
+    Unit("HQ", "hq", None),
+    Unit("D1", "district", "HQ"),
+    Unit("D2", "district", "HQ"),
+    Unit("BR-SP", "branch", "D1"),
+    Unit("BR-RJ", "branch", "D2"),
+    Unit("SP-1", "outlet", "BR-SP"),
+)
+
+
+def account(account_no: str, branch: str | None, outlet: str | None = None) -> AccountOpened:
+    opened = date(2017, 1, 1)
+    return AccountOpened(
+        account_no=account_no,
+        status="open",
+        provisional=False,
+        opened_on=opened,
+        memberships=(Membership(branch_code=branch, outlet_code=outlet, from_on=opened),),
+        version=1,
+    )
+
+
+async def organise(db: Database) -> None:
+    """Two districts with a branch each; A1 at an outlet of BR-SP, A2 at BR-SP itself, A9 at BR-RJ."""
+    async with db.transaction() as session:
+        await directory.apply_units(session, TREE, [1] * len(TREE))
+        states = [account("A1", "BR-SP", "SP-1"), account("A2", "BR-SP"), account("A9", "BR-RJ")]
+        await directory.apply_accounts(session, states, [1] * len(states))

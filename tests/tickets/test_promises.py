@@ -160,6 +160,7 @@ async def test_the_schedule_finds_its_parcels_by_an_index(tickets_db: Database) 
             "INSERT INTO parcels (waybill_no, next_due_at) SELECT n, timestamptz '2020-01-01' + n * interval '1 minute' "
             "FROM generate_series(1, 20000) n"
         )
+        await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         plan = await connection.exec_driver_sql(
             "EXPLAIN SELECT waybill_no FROM parcels WHERE next_due_at < '2020-01-01 02:00' ORDER BY waybill_no FOR UPDATE"
         )

@@ -175,7 +175,7 @@ async def outcome(db: Database) -> list[Any]:
 
 
 @pytest.mark.row("K-61")
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     windows=st.lists(st.lists(SCANS, max_size=8), min_size=1, max_size=4),
     seed=st.integers(0, 2**32),
