@@ -94,7 +94,7 @@ def _problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if is_infrastructure(error):
-        logger.warning("infrastructure failed a request", error=type(error).__name__, exc_info=error)
+        logger.warning("infrastructure failed a request", error=type(error).__name__)
         return Unavailable("A server this answer needs is away; nothing was decided, or it shows when you ask again.")
     logger.error("a request failed", error=type(error).__name__, exc_info=error)
     return Problem(500, "internal", "Internal error", "The request failed here, not with you; the trace id finds it in the logs.")
