@@ -5,7 +5,7 @@ natural keys they are text: `2018-03`, `2018-Q1`. Everything here is pure.
 """
 
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from shared.clock import SHANGHAI
 
@@ -19,10 +19,12 @@ def business_month(instant: datetime) -> date:
 
     The instant may carry any offset; without one there is no answer and it raises ValueError.
     """
-    if instant.tzinfo is None:
+    offset = instant.utcoffset()
+    if offset is None:
         raise ValueError("an instant without an offset belongs to no business month")
-    local = instant.astimezone(UTC) + _OFFSET  # twice as fast as a conversion to a fixed offset; called for every event
-    return date(local.year, local.month, 1)
+    if offset != _OFFSET:  # a shift of the clock face, cheaper than a conversion; this runs for every event
+        instant += _OFFSET - offset
+    return date(instant.year, instant.month, 1)
 
 
 def add_months(month: date, n: int) -> date:

@@ -238,10 +238,10 @@ def _event(model: type[E], data: bytes | None) -> E:
         raise Unreadable("the record has no data (a tombstone)" if data is None else "the data is empty")
     if len(data) > MAX_DATA_BYTES:
         raise Unreadable(f"the data has {len(data)} bytes, more than {MAX_DATA_BYTES}")
-    # Two things that the JSON parser lets pass, looked for only where their bytes occur at all.
-    if b"\\u0000" in data and _NUL_ESCAPE.search(data):
+    # Two things that the JSON parser lets pass; looking for one rare byte first is cheaper than for the word.
+    if b"\\" in data and _NUL_ESCAPE.search(data):
         raise Unreadable("the data holds the character NUL")
-    if (b"NaN" in data or b"Infinity" in data) and _holds_not_json_number(data):
+    if ((b"N" in data and b"NaN" in data) or (b"I" in data and b"Infinity" in data)) and _holds_not_json_number(data):
         raise Unreadable("the data is not JSON: NaN and Infinity are no numbers")
     try:
         return model.__pydantic_validator__.validate_json(data)  # type: ignore[no-any-return]

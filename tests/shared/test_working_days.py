@@ -5,9 +5,11 @@ from datetime import date, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import text
 
 from shared.clock import SHANGHAI
-from shared.working_days import WorkingCalendar, seed_days
+from shared.db import Database
+from shared.working_days import WorkingCalendar, load, seed_days
 
 SEED = list(seed_days())
 CHINA = WorkingCalendar({day: working for day, working, _ in SEED})
@@ -145,3 +147,12 @@ def test_what_cannot_be_counted_is_refused() -> None:
         CHINA.add_hours(at("2018-03-05T09:00:00+08:00"), -1)
     with pytest.raises(ValueError, match="without an offset"):
         CHINA.add_hours(datetime(2018, 3, 5), 24)  # noqa: DTZ001 - the naive instant is the case
+
+
+async def test_rules_count_by_the_table_of_their_database(retention_db: Database) -> None:
+    first, last = date(2018, 2, 14), date(2018, 2, 28)
+    async with retention_db.transaction() as session:
+        seeded = await load(session, first, last)
+        assert seeded.add_days(first, 3) == date(2018, 2, 24)
+        await session.execute(text("UPDATE working_days SET working = false WHERE day = DATE '2018-02-24'"))
+        assert (await load(session, first, last)).add_days(first, 3) == date(2018, 2, 26)
