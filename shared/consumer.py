@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared.db import Database, driver, is_infrastructure
+from shared.db import Database, driver, is_infrastructure, patiently
 from shared.events.envelope import INBOUND_TOPICS, Delivery, Event, Rejected, Skipped, Unreadable, decode
 from shared.kafka import Partition, Reader
 from shared.observability import (
@@ -340,10 +340,13 @@ async def consume(database: Database, dispatcher: Dispatcher, bootstrap: str, sl
     """Consume the service's topics until cancelled: one loop for each partition that is ours."""
 
     async def seek(partitions: Sequence[Partition]) -> dict[Partition, int]:
-        return await start_offsets(database, reader, partitions)
+        return await patiently(lambda: start_offsets(database, reader, partitions))
 
-    async with database.transaction() as session:
-        await session.execute(text("UPDATE consumer_offsets SET stopped_reason = NULL WHERE stopped_reason IS NOT NULL"))
+    async def forget_stops() -> None:
+        async with database.transaction() as session:
+            await session.execute(text("UPDATE consumer_offsets SET stopped_reason = NULL WHERE stopped_reason IS NOT NULL"))
+
+    await patiently(forget_stops)
     reader = Reader(bootstrap, database.service, slot, dispatcher.topics, seek)
     await reader.start()
     loops: dict[Partition, tuple[PartitionLoop, asyncio.Task[None]]] = {}
@@ -355,7 +358,9 @@ async def consume(database: Database, dispatcher: Dispatcher, bootstrap: str, sl
             for partition in loops.keys() - reader.assigned:
                 loops.pop(partition)[1].cancel()
             _check(loops)
-            await reader.commit({p: loop.next_offset for p, (loop, _) in loops.items() if loop.next_offset is not None})
+            offsets = {p: loop.next_offset for p, (loop, _) in loops.items() if loop.next_offset is not None}
+            if offsets:
+                await reader.commit(offsets)
             await _changed(reader)
     finally:
         for _, task in loops.values():
@@ -371,7 +376,7 @@ async def _guarded(loop: PartitionLoop) -> None:
     except PartitionStoppedError as stop:
         topic, number = loop.partition
         log.error("partition_stopped", topic=topic, partition=number, reason=str(stop))
-        await loop.mark_stopped(str(stop))
+        await patiently(lambda: loop.mark_stopped(str(stop)))
         await asyncio.Event().wait()
 
 

@@ -1,10 +1,11 @@
 """One service's database: sessions for the rooms, a raw pool for hot reads, and the only commit in the code base."""
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
@@ -12,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
 Role = Literal["web", "worker"]
+T = TypeVar("T")
 NAMING = {
     "ix": "%(table_name)s_%(column_0_N_name)s",
     "uq": "%(table_name)s_%(column_0_N_name)s_key",
@@ -60,6 +62,19 @@ def is_infrastructure(error: BaseException) -> bool:
             return True
         seen = getattr(seen, "orig", None) or seen.__cause__
     return False
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """Ask until it is answered: an outage of the database is waited out, any other error is raised."""
+    delay = 0.05
+    while True:
+        try:
+            return await ask()
+        except Exception as error:
+            if not is_infrastructure(error):
+                raise
+            await asyncio.sleep(random.uniform(0.02, delay))  # noqa: S311 - jitter, not a secret
+            delay = min(2.0, delay * 2)
 
 
 async def connect(url: str, settings: dict[str, str] | None = None) -> asyncpg.Connection:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError
+from aiokafka.errors import KafkaError, NoOffsetForPartitionError, TopicAlreadyExistsError
 from aiokafka.structs import ConsumerRecord
 
 from shared.events import TOPICS
@@ -167,9 +167,17 @@ class Reader(ConsumerRebalanceListener):
             self._consumer.seek(TopicPartition(topic, partition), offset)
 
     async def fetch(self, partition: Partition, limit: int, wait_ms: int) -> Sequence[Record]:
-        """Return the next records of one partition, or none after the wait."""
+        """Return the next records of one partition; none after the wait, or while the broker is away."""
         tp = TopicPartition(*partition)
-        batches: dict[TopicPartition, list[Record]] = await self._consumer.getmany(tp, timeout_ms=wait_ms, max_records=limit)
+        batches: dict[TopicPartition, list[Record]] = {}
+        try:
+            batches = await self._consumer.getmany(tp, timeout_ms=wait_ms, max_records=limit)
+        except NoOffsetForPartitionError:  # the seek on assignment was lost
+            await self.seek([partition])
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(0.1)
         return batches.get(tp, [])
 
     async def log_start(self, partition: Partition) -> int:

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -19,7 +20,7 @@ from shared.consumer import Breaker, Dispatcher, Subscription, consume
 from shared.db import Database
 from shared.events import Delivery, Rejected, ShipmentStatusChanged
 from shared.events.envelope import headers_for
-from shared.kafka import Message, Publisher, create_topics
+from shared.kafka import EndOffsets, Message, Publisher, create_topics
 from shared.local.kafka import Kafka
 from shared.parked import list_parked, read, record_of
 
@@ -78,27 +79,35 @@ async def arrivals(database: Database) -> list[str]:
         return list((await session.execute(text("SELECT waybill_no FROM arrivals ORDER BY n"))).scalars())
 
 
-async def until(database: Database, total: int, seconds: float = 30) -> None:
-    """Wait until the fences of the topic have passed `total` records."""
+async def fences(database: Database) -> int:
+    async with database.transaction() as session:
+        return int((await session.execute(text("SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets"))).scalar_one())
+
+
+async def until(database: Database, passed: int, seconds: float = 30) -> None:
+    """Wait until the fences together have reached this number of records."""
     async with asyncio.timeout(seconds):
-        while True:
-            async with database.transaction() as session:
-                found = await session.execute(text("SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets"))
-                if found.scalar_one() >= total:
-                    return
+        while await fences(database) < passed:
             await asyncio.sleep(0.02)
 
 
 @pytest.fixture
-async def broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Kafka]:
-    """A broker of the test's own: the tests count what a topic holds."""
-    with Kafka(tmp_path_factory.mktemp("kafka")) as own:
-        await create_topics(own.bootstrap)
-        yield own
+async def begun(kernel_db: Database, kafka: str) -> int:
+    """Let the database begin at the ends of the shared broker's logs; returns how many records lie behind the fences."""
+    ends = EndOffsets(kafka)
+    await ends.start()
+    offsets = await ends.read(["shipment.events"])
+    await ends.stop()
+    async with kernel_db.transaction() as session:
+        await session.execute(
+            text("INSERT INTO consumer_offsets (topic, partition, next_offset) VALUES (:topic, :partition, :offset)"),
+            [{"topic": topic, "partition": number, "offset": offset} for (topic, number), offset in offsets.items()],
+        )
+    return sum(offsets.values())
 
 
 async def test_every_event_has_its_effect_once_through_kills_of_everything(
-    kernel_db: Database, broker: Kafka, admin: asyncpg.Connection
+    kernel_db: Database, admin: asyncpg.Connection, tmp_path: Path
 ) -> None:
     """Consumers cancelled at random, database connections cut, the broker killed: each waybill arrives once, in order."""
     names = [f"W{n}" for n in range(3000)]
@@ -111,6 +120,10 @@ async def test_every_event_has_its_effect_once_through_kills_of_everything(
             await asyncio.sleep(0.01)
         await publisher.close()
 
+    broker = Kafka(tmp_path)
+    broker.start()
+    broker.wait_ready()
+    await create_topics(broker.bootstrap)
     publishing = asyncio.create_task(publish())
     for round_ in range(6):
         async with consuming(kernel_db, broker.bootstrap):
@@ -126,11 +139,13 @@ async def test_every_event_has_its_effect_once_through_kills_of_everything(
     await publishing
     async with consuming(kernel_db, broker.bootstrap):
         await until(kernel_db, len(names))
-    found = await arrivals(kernel_db)
-    assert sorted(found) == sorted(names)
+    broker.stop()
+    assert sorted(await arrivals(kernel_db)) == sorted(names)
 
 
-async def test_poison_is_parked_with_bytes_and_reason_and_the_neighbours_go_on(kernel_db: Database, broker: Kafka) -> None:
+async def test_poison_is_parked_with_bytes_and_reason_and_the_neighbours_go_on(
+    kernel_db: Database, kafka: str, begun: int
+) -> None:
     good = scan("GOOD")
     data = good.to_bytes()
     poison = {
@@ -148,13 +163,13 @@ async def test_poison_is_parked_with_bytes_and_reason_and_the_neighbours_go_on(k
         "a bug of ours": message(scan("L", status="LOST")),
         "no headers": Message(good.TOPIC, b"k", data, []),
     }
-    publisher = Publisher(broker.bootstrap)
+    publisher = Publisher(kafka)
     names = [f"N{n}" for n in range(len(poison))]
     for name, bad in zip(names, poison.values(), strict=True):
         await publisher.send([message(scan(name)), Message(bad.topic, name.encode(), bad.value, bad.headers)])
     await publisher.send([Message(good.TOPIC, b"tombstone", None, message(good).headers)])  # type: ignore[arg-type]
-    async with consuming(kernel_db, broker.bootstrap):
-        await until(kernel_db, 2 * len(poison) + 1)
+    async with consuming(kernel_db, kafka):
+        await until(kernel_db, begun + 2 * len(poison) + 1)
     await publisher.close()
     assert sorted(await arrivals(kernel_db)) == sorted(names)
     async with kernel_db.transaction() as session:
@@ -168,18 +183,22 @@ async def test_poison_is_parked_with_bytes_and_reason_and_the_neighbours_go_on(k
     assert any(row["reason"] == "refused by the rule" for row in parked)
 
 
-async def test_a_partition_stops_at_a_hundred_parked_in_a_row_and_the_others_go_on(kernel_db: Database, broker: Kafka) -> None:
-    publisher = Publisher(broker.bootstrap)
+async def test_a_partition_stops_at_a_hundred_parked_in_a_row_and_the_others_go_on(
+    kernel_db: Database, kafka: str, begun: int
+) -> None:
+    publisher = Publisher(kafka)
     bad = message(scan("SAME-KEY"), b"{")
     await publisher.send([bad] * 150)
     others = [f"O{n}" for n in range(40)]
     await publisher.send([message(scan(name)) for name in others])
     await publisher.close()
-    async with consuming(kernel_db, broker.bootstrap):
+    async with consuming(kernel_db, kafka):
         async with asyncio.timeout(20):
             while True:
                 async with kernel_db.transaction() as session:
-                    stopped = (await session.execute(text("SELECT * FROM consumer_offsets WHERE stopped_reason IS NOT NULL"))).all()
+                    stopped = (
+                        await session.execute(text("SELECT * FROM consumer_offsets WHERE stopped_reason IS NOT NULL"))
+                    ).all()
                 if stopped:
                     break
                 await asyncio.sleep(0.05)
@@ -202,23 +221,23 @@ def test_the_breaker_trips_at_one_percent_of_a_full_window_and_not_before() -> N
     assert Breaker().after(ninety_nine)[2] is None
 
 
-async def test_a_second_owner_of_a_partition_applies_nothing_twice(kernel_db: Database, broker: Kafka) -> None:
+async def test_a_second_owner_of_a_partition_applies_nothing_twice(kernel_db: Database, kafka: str, begun: int) -> None:
     """Two members with the same name: the newer fences the older out of the group, the fence row out of the database."""
     names = [f"T{n}" for n in range(400)]
-    publisher = Publisher(broker.bootstrap)
-    async with consuming(kernel_db, broker.bootstrap, uuid4().hex), consuming(kernel_db, broker.bootstrap, uuid4().hex):
+    publisher = Publisher(kafka)
+    async with consuming(kernel_db, kafka, uuid4().hex), consuming(kernel_db, kafka, uuid4().hex):
         for start in range(0, len(names), 20):
             await publisher.send([message(scan(name)) for name in names[start : start + 20]])
-        await until(kernel_db, len(names))
+        await until(kernel_db, begun + len(names))
     await publisher.close()
     assert sorted(await arrivals(kernel_db)) == sorted(names)
 
 
 async def test_a_batch_beyond_the_fence_applies_nothing_and_seeks_back(
-    kernel_db: Database, broker: Kafka, monkeypatch: pytest.MonkeyPatch
+    kernel_db: Database, kafka: str, begun: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """aiokafka swallows what the assignment listener raises and would read on from elsewhere."""
-    publisher = Publisher(broker.bootstrap)
+    publisher = Publisher(kafka)
     names = [f"S{n}" for n in range(60)]
     await publisher.send([message(scan(name)) for name in names])
     await publisher.close()
@@ -232,6 +251,6 @@ async def test_a_batch_beyond_the_fence_applies_nothing_and_seeks_back(
         return offsets
 
     monkeypatch.setattr(consumer, "start_offsets", skewed)
-    async with consuming(kernel_db, broker.bootstrap):
-        await until(kernel_db, len(names))
+    async with consuming(kernel_db, kafka):
+        await until(kernel_db, begun + len(names))
     assert sorted(await arrivals(kernel_db)) == sorted(names)
