@@ -31,7 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.exceptions import HTTPException
 
 from shared import idempotency, identity, observability
-from shared.access import POLICY, Reach, Role, check_policy
+from shared.access import POLICY, Reach, Role, Rule, check_policy
 from shared.db import Database
 from shared.edge import Edge
 from shared.problems import MEDIA_TYPE, Forbidden, Invalid, NotFound, Problem
@@ -69,7 +69,7 @@ async def _root_unit(request: Request) -> str | None:
 
 async def _caller(request: Request) -> identity.Caller:
     caller: identity.Caller = await request.app.state.identity.caller(request.headers.get("authorization"))
-    rule = POLICY[request.scope["route"].name]
+    rule: Rule = request.app.state.rules[request.scope["route"].name]
     if not rule.roles & caller.roles:
         raise Forbidden("Your roles do not allow this operation.")
     if caller.unit_code is None and rule.reach is not Reach.ROOT:
@@ -190,7 +190,8 @@ def create_app(service: str, router: APIRouter, title: str, settings: Settings |
 
     Raises RuntimeError where routes and the access policy differ, or a POST does not take an Idempotency-Key.
     """
-    check_policy(service, _check_routes(router))
+    operations = list(_check_routes(router))
+    check_policy(service, operations)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -208,6 +209,7 @@ def create_app(service: str, router: APIRouter, title: str, settings: Settings |
     app.state.settings = settings
     app.state.allowed_hosts = frozenset()
     app.state.root_unit = None
+    app.state.rules = {operation: POLICY[operation] for operation in operations}
     app.state.checks = {}
     app.include_router(router)
     for path in ("/healthz", "/readyz", "/metrics"):

@@ -31,6 +31,8 @@ MAX_REMEMBERED = 10_000
 LEEWAY = 30
 """Seconds by which clocks of two machines may differ."""
 REFRESH_SECONDS = 60.0
+RETRY_SECONDS = 1.0
+"""Seconds between tries while there is no key at all."""
 KEYS_STAY = 600.0
 """Seconds after which keys are read again, so that a withdrawn one stops counting."""
 NOT_ACCESS = frozenset({"ID", "Refresh", "Offline", "Logout"})
@@ -140,6 +142,8 @@ class Identity:
         elif self._pick(kid) is None:
             await self._refresh(REFRESH_SECONDS)
         key = self._pick(kid)
+        if not self._keys:
+            raise Unavailable("The identity provider's keys cannot be read.", "identity-provider-unavailable")
         if key is None:
             raise Refused("unknown key")
         return key
@@ -161,10 +165,9 @@ class Identity:
             except (httpx2.HTTPError, OSError, ValueError, KeyError, TypeError, JoseError) as error:
                 logger.error("keys of the issuer could not be read", error=type(error).__name__)
                 if not self._keys:
-                    self._read_at = time.monotonic() - KEYS_STAY
-                    raise Unavailable("The identity provider's keys cannot be read.", "identity-provider-unavailable") from error
+                    self._read_at -= KEYS_STAY - RETRY_SECONDS
                 return
-            if keys.keys() != self._keys.keys():
+            if _fingerprints(keys) != _fingerprints(self._keys):
                 self._remembered.clear()
             self._keys = keys
 
@@ -176,6 +179,10 @@ class Identity:
                 return answer.json()
         path = self.settings.oidc_jwks_file or local_keys(self.settings)[1]
         return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _fingerprints(keys: dict[str | None, jwk.Key]) -> dict[str | None, str]:
+    return {kid: key.thumbprint() for kid, key in keys.items()}
 
 
 def _verifies(key: jwk.Key) -> bool:

@@ -29,6 +29,8 @@ async def serving(app: FastAPI, settings: Settings) -> AsyncIterator[httpx2.Asyn
         yield client
 
 
-def bearer(settings: Settings, role: str = "ops_hq", unit: str | None = None, account: str | None = None, person: str | None = None) -> dict[str, str]:
+def bearer(
+    settings: Settings, role: str = "ops_hq", unit: str | None = None, account: str | None = None, person: str | None = None
+) -> dict[str, str]:
     """The header of a caller."""
     return {"Authorization": "Bearer " + make_token(settings, role, unit, person, account)}

@@ -11,6 +11,7 @@ import asyncpg
 import httpx2
 import pytest
 from fastapi import FastAPI, Query
+from pydantic import Field
 from sqlalchemy import text
 
 from shared.access import ALL, HQ_OPERATORS, POLICY, STAFF, Reach, Rule
@@ -38,7 +39,7 @@ ACCOUNTS = {"A-B1": "B1", "A-O1": "O1", "A-B2": "B2", "A-B3": "B3", "A-HQ": "HQ"
 class Row(StrictModel):
     """What the toy's POST takes."""
 
-    name: str
+    name: str = Field(max_length=200)
     count: int = 1
     at: Instant | None = None
     then: Literal["answer", "refuse", "crash", "fail-commit", "cut", "wait"] = "answer"
@@ -61,7 +62,9 @@ class Toy:
     owner: asyncpg.Connection
     wait: asyncio.Event
 
-    def bearer(self, role: str = "ops_hq", unit: str | None = "HQ", account: str | None = None, person: str | None = None) -> dict[str, str]:
+    def bearer(
+        self, role: str = "ops_hq", unit: str | None = "HQ", account: str | None = None, person: str | None = None
+    ) -> dict[str, str]:
         return bearer(self.settings, role, unit, account, person)
 
     async def rows(self, source: str) -> int:
@@ -72,7 +75,9 @@ def make_toy(owner: asyncpg.Connection, wait: asyncio.Event) -> FastAPI:
     router = Router()
 
     @router.get("/v1/rows", name="tickets.list_rows", responses=PROBLEMS)
-    async def list_rows(session: Session, unit: UnitFilter, page: Page, q: Annotated[str | None, Query()] = None) -> dict[str, Any]:
+    async def list_rows(
+        session: Session, unit: UnitFilter, page: Page, q: Annotated[str | None, Query()] = None
+    ) -> dict[str, Any]:
         found = await session.execute(
             text(
                 "SELECT account_no, unit_code FROM accounts WHERE unit_code IN (SELECT unit_code FROM unit_ancestors "
@@ -134,8 +139,8 @@ async def toy(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Asy
     wait = asyncio.Event()
     with mock.patch.dict(POLICY, RULES, clear=True):
         app = make_toy(owner, wait)
-        async with serving(app, settings) as client:
-            yield Toy(app, client, settings, owner, wait)
+    async with serving(app, settings) as client:
+        yield Toy(app, client, settings, owner, wait)
     await owner.close()
 
 

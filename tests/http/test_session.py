@@ -14,7 +14,9 @@ async def test_a_write_is_there_when_it_is_answered(toy: Toy) -> None:
     assert await toy.rows("plain") == 1
 
 
-@pytest.mark.parametrize(("then", "status", "type_"), [("fail-commit", 500, "internal"), ("cut", 503, "unavailable"), ("crash", 500, "internal")])
+@pytest.mark.parametrize(
+    ("then", "status", "type_"), [("fail-commit", 500, "internal"), ("cut", 503, "unavailable"), ("crash", 500, "internal")]
+)
 async def test_a_commit_that_fails_is_never_answered_2xx(toy: Toy, then: str, status: int, type_: str) -> None:
     answer = await toy.client.post("/v1/rows", json={"name": then, "then": then}, headers=toy.bearer())
     assert (answer.status_code, answer.json()["type"]) == (status, f"/problems/{type_}")
