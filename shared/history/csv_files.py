@@ -112,7 +112,7 @@ class CsvFile:
             why = header.reason if header else "the file is empty"
             raise HistoryError(f"{self.path} line 1: {why}; the first line must be the header {wanted}.")
         self.header = header.raw
-        self._body = (header.end, header.line + header.lines)
+        self.body = (header.end, header.line + header.lines)
         names = [name.strip() for name in header.raw]
         missing = [name for name in columns.values() if name not in names]
         twice = [name for name in columns.values() if names.count(name) > 1]
@@ -126,7 +126,7 @@ class CsvFile:
 
     def records(self, start: tuple[int, int] | None = None) -> Iterator[Record]:
         """Yield the records below the header, or from ``start`` (byte offset, line number) on."""
-        return self._records(*(start or self._body))
+        return self._records(*(start or self.body))
 
     def at(self, offset: int) -> Record:
         """Return the record that begins at a byte offset (its line number is unknown and given as 0)."""

@@ -122,10 +122,10 @@ class _Run:
         if reached and not RejectedRows.holds(rejected_to, reached["rejected_bytes"]):
             reached = None
         self.counts = ImportCounts(**reached["counts"]) if reached else ImportCounts()
-        self.offset: int = reached["offset"] if reached else 0
-        self._line: int = reached["line"] if reached else 0
-        self._resumed_at = self._line if reached else None
-        self._records = self.file.records((self.offset, self._line) if reached else None)
+        place: tuple[int, int] = (reached["offset"], reached["line"]) if reached else self.file.body
+        self.offset, self._line = place
+        self._resumed_at = self._line if self.counts.rows else None
+        self._records = self.file.records(place)
         self._first: list[tuple[int, str]] = []
         self.rejected = RejectedRows(rejected_to, self.file.header, reached["rejected_bytes"] if reached else 0)
 

@@ -156,7 +156,7 @@ def _account(
         branch=branch,
         outlet_code=random.choice(branch.outlets) if random.random() < 0.85 else None,
         opened_on=opened_on,
-        parcels=random.lognormvariate(1.16, 0.95),
+        parcels=random.lognormvariate(1.01, 0.95),
         freight_fen=random.lognormvariate(9.85, 0.85),
         course=course,
         turn=turn,
