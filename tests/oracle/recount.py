@@ -68,7 +68,8 @@ class Grade:
 
 @dataclass
 class Movement:
-    """A movement with its amounts as they are at the end; `decided_*` are those it was found with."""
+    """A movement with its amounts as they are at the end (a withdrawn one: as it last showed them while open); `decided_*`
+    are those it was found with."""
 
     movement_id: str
     account_no: str
@@ -673,7 +674,6 @@ class Replay:
         if still_open is not None:
             still_open.state = "withdrawn"
             still_open.withdrawn_reason = "no_longer_true" if shown is None else "restated"
-            still_open.previous_fen, still_open.current_fen = amounts
         if shown is not None:
             revision = len(revisions) + 1
             tier = self.tier_in_force.get(account_no, "general")

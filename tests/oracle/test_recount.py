@@ -124,10 +124,10 @@ def test_movements_are_found_withdrawn_and_found_anew(found: Recount) -> None:
         for m in found.movements
     ]
     assert shown == [
-        ("A1", "2018-02", 1, "fall_over_half", None, 30000, 16000, "no_longer_true", at("2018-03-01T00:30:00")),
+        ("A1", "2018-02", 1, "fall_over_half", None, 30000, 10000, "no_longer_true", at("2018-03-01T00:30:00")),
         ("A1", "2018-03", 1, "zero_month", 1, 16000, 0, None, at("2018-04-01T00:30:00")),
         ("A2", "2018-03", 1, "zero_month", 1, 6000, 0, None, at("2018-04-01T00:30:00")),
-        ("A4", "2018-02", 1, "zero_month", 1, 2000, 500, "restated", at("2018-03-01T00:30:00")),
+        ("A4", "2018-02", 1, "zero_month", 1, 2000, 0, "restated", at("2018-03-01T00:30:00")),
         ("A4", "2018-02", 2, "fall_over_half", None, 2000, 500, None, at("2018-03-20T00:30:00")),
         ("A4", "2018-03", 1, "zero_month", 1, 500, 0, None, at("2018-04-01T00:30:00")),
     ]
