@@ -1,0 +1,77 @@
+"""The close of a month (月结): on the 1st of the next at 00:30, grades, at a quarter's end service tiers, and movements.
+
+A charge is either in the close or leaves a dirty mark; the gate sees to that, and it is held for milliseconds only:
+
+1. The gate is taken alone: every posting under way has committed, and no other begins.
+2. The month is marked `closing`, and that commits: whatever is posted from now on for the month leaves a mark.
+3. A second transaction takes its snapshot, which holds exactly the postings before the mark. The gate is let go.
+4. That transaction decides everything and commits the decisions, the state `closed` and the record of the run together.
+
+A month left `closing` by a crash has no decisions and is closed again at the next start.
+"""
+
+from datetime import date, datetime
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tiering import decisions, movements, policies
+from services.tiering.freight import LEDGER, last_closed
+from shared.db import Database
+from shared.events.tiering import MonthClosed
+from shared.months import add_months, business_month, is_quarter_end, last_day, quarter_start
+from shared.outbox import publish
+from shared.scheduler import Record
+
+
+async def is_due(session: AsyncSession, instant: datetime) -> bool:
+    """Say whether a month lies behind the instant that has not been closed."""
+    return bool(await _open_months(session, instant))
+
+
+async def close_months(database: Database, instant: datetime, record: Record) -> None:
+    """Close every month that lies behind the instant, oldest first; the run is recorded with the last one."""
+    async with database.transaction() as session:
+        months = await _open_months(session, instant)
+    for month in months:
+        await _close(database, month, instant, record if month == months[-1] else None)
+
+
+async def _open_months(session: AsyncSession, instant: datetime) -> list[date]:
+    month = await last_closed(session)
+    months = []
+    while month is not None and (month := add_months(month, 1)) < business_month(instant):
+        months.append(month)
+    return months
+
+
+async def _close(database: Database, month: date, instant: datetime, record: Record | None) -> None:
+    # All three connections are taken before the gate: postings that wait at the gate may hold the rest of the pool.
+    async with database.transaction(isolation="REPEATABLE READ") as session:
+        async with database.transaction() as gate:
+            async with database.transaction() as marking:
+                await marking.connection()
+                await gate.execute(text("SELECT pg_advisory_xact_lock(:ledger)"), {"ledger": LEDGER})
+                await marking.execute(_MARK, {"month": month})
+            await session.execute(text("SELECT 1"))  # the snapshot is taken by the first statement
+        await _decide(session, month, instant)
+        if record is not None:
+            await record(session)
+
+
+async def _decide(session: AsyncSession, month: date, instant: datetime) -> None:
+    policy = await policies.in_force(session, last_day(month))
+    accounts = await decisions.decide(session, month, instant, policy)
+    quarter = quarter_start(month) if is_quarter_end(month) else None
+    publish(session, MonthClosed(month=month, quarter=quarter, closed_at=instant, accounts=accounts))
+    await movements.detect(session, month, instant, policy)
+    await session.execute(
+        _CLOSED, {"month": month, "instant": instant, "policy_version": policy.policy_version, "accounts": accounts}
+    )
+
+
+_MARK = text("INSERT INTO month_closes (month, state) VALUES (:month, 'closing') ON CONFLICT DO NOTHING")
+_CLOSED = text(
+    "UPDATE month_closes SET state = 'closed', closed_at = :instant, policy_version = :policy_version, accounts = :accounts "
+    "WHERE month = :month"
+)

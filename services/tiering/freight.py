@@ -1,0 +1,188 @@
+"""The freight ledger (运费台账): every version of every charge once, the standing one of each, and the totals of each month.
+
+The hot path: one batch of charges is one data-modifying statement, whatever its size. A second pair of statements looks at what
+that one did not take: repeats, versions below the standing one, and other content under a known version.
+"""
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+import asyncpg
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tiering.models import MonthTotal
+from shared.db import driver
+from shared.events.envelope import Delivery, Rejected
+from shared.events.freight import FreightCharged
+from shared.events.tiering import MonthRestated
+from shared.months import add_months, business_month, month_text
+from shared.outbox import publish_query
+from shared.problems import Invalid
+
+LEDGER = 7420
+"""Advisory lock, the gate: every posting holds it shared, a close holds it alone while it takes its snapshot."""
+MAX_MONTHS = 120
+
+LAST_CLOSED = """coalesce((SELECT max(month) FROM month_closes {where}), (
+    SELECT (date_trunc('month', through AT TIME ZONE INTERVAL '8 hours') - INTERVAL '1 month')::date FROM schedule_state))"""
+"""SQL of the last month that counts as closed. Before the first close it is the month before the one the service began in: its
+schedules never pass a month's end without that month's close."""
+CLOSED = LAST_CLOSED.format(where="WHERE state = 'closed'")
+CLOSED_OR_CLOSING = LAST_CLOSED.format(where="")
+
+
+async def post(session: AsyncSession, deliveries: Sequence[Delivery[FreightCharged]]) -> list[Rejected[FreightCharged]]:
+    """Post charges into the ledger and the totals of their months (T-17, T-22, T-23 stand on them).
+
+    A higher version of a charge replaces the lower one, whichever comes first, and may change amount, month and account; the
+    same version again does nothing, with other content it is rejected and the first stays. A charge of a closed month, or of
+    one being closed, leaves a dirty mark; that and every replacement are published as MonthRestated.
+
+    Locks, in this order: the gate (shared), charges by number, totals by account and month.
+    """
+    connection = await driver(session)
+    await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", LEDGER)
+    events = [delivery.event for delivery in deliveries]
+    columns = _columns(events)
+    rows = await connection.fetch(_POST, *columns)
+    if rows[0]["change_fen"] is not None:
+        _publish_restated(session, rows)
+    if rows[0]["posted"] == len(events):
+        return []
+    await connection.execute(_KEEP_REPLACED, *columns)
+    conflicts = await connection.fetch(_CONFLICTS, *columns)
+    return [
+        Rejected(deliveries[row["position"] - 1], "this version of the charge is known with other content") for row in conflicts
+    ]
+
+
+async def read_months(session: AsyncSession, account_no: str, first: date, last: date) -> list[dict[str, Any]]:
+    """Return the totals of an account from one month to another, both included, months without charges as 0.
+
+    Raises Invalid where the months are the wrong way round or more than 120.
+    """
+    count = (last.year - first.year) * 12 + last.month - first.month + 1
+    if count < 1:
+        raise Invalid("`to` lies before `from`.", "months-reversed")
+    if count > MAX_MONTHS:
+        raise Invalid(f"At most {MAX_MONTHS} months can be read at once.", "too-many-months")
+    found = await session.execute(
+        select(MonthTotal.month, MonthTotal.amount_fen, MonthTotal.charges).where(
+            MonthTotal.account_no == account_no, MonthTotal.month.between(first, last)
+        )
+    )
+    totals = {row.month: row for row in found}
+    closed = await last_closed(session)
+    answer = []
+    for month in (add_months(first, n) for n in range(count)):
+        total = totals.get(month)
+        answer.append(
+            {
+                "month": month_text(month),
+                "amount_fen": total.amount_fen if total else 0,
+                "charges": total.charges if total else 0,
+                "closed": closed is not None and month <= closed,
+            }
+        )
+    return answer
+
+
+async def last_closed(session: AsyncSession) -> date | None:
+    """Return the last closed month; None before the service has begun."""
+    found: date | None = (await session.execute(text(f"SELECT {CLOSED}"))).scalar()
+    return found
+
+
+def _columns(events: Sequence[FreightCharged]) -> list[list[Any]]:
+    return [
+        [event.charge_no for event in events],
+        [event.version for event in events],
+        [event.waybill_no for event in events],
+        [event.account_no for event in events],
+        [event.amount_fen for event in events],
+        [event.charged_at for event in events],
+        [business_month(event.charged_at) for event in events],
+        [event.product for event in events],
+        [event.weight_grams for event in events],
+    ]
+
+
+def _publish_restated(session: AsyncSession, rows: Sequence[asyncpg.Record]) -> None:
+    names = ("charge_no", "version", "account_no", "month", "change_fen")
+    publish_query(session, MonthRestated, _RESTATED, {name: [row[name] for row in rows] for name in names})
+
+
+_NAMES = "charge_no, version, waybill_no, account_no, amount_fen, charged_at, month, product, weight_grams"
+_SENT = f"""unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::date[], $8::text[],
+                $9::bigint[]) WITH ORDINALITY AS s ({_NAMES}, position)"""
+
+# Charges are written in the order of their numbers and totals in the order of account and month: two partitions with each
+# other's accounts wait for one another and never in a circle. RETURNING old is PostgreSQL 18.
+_POST = f"""
+WITH sent AS (
+    SELECT DISTINCT ON (charge_no COLLATE "C") {_NAMES} FROM {_SENT}
+    ORDER BY charge_no COLLATE "C", version DESC, position
+), posted AS (
+    INSERT INTO charges ({_NAMES}) SELECT {_NAMES} FROM sent
+    ON CONFLICT (charge_no) DO UPDATE
+    SET version = EXCLUDED.version, waybill_no = EXCLUDED.waybill_no, account_no = EXCLUDED.account_no,
+        amount_fen = EXCLUDED.amount_fen, charged_at = EXCLUDED.charged_at, month = EXCLUDED.month, product = EXCLUDED.product,
+        weight_grams = EXCLUDED.weight_grams
+    WHERE charges.version < EXCLUDED.version
+    RETURNING old AS was, old.version IS NOT NULL AS replaces, new.charge_no, new.version, new.account_no, new.month,
+              new.amount_fen
+), replaced AS (
+    INSERT INTO replaced_charges ({_NAMES}) SELECT (was).* FROM posted WHERE replaces
+), changes AS (
+    SELECT charge_no, version, replaces, account_no, month, amount_fen AS change_fen, 1 AS charges FROM posted
+    UNION ALL
+    SELECT charge_no, version, true, (was).account_no, (was).month, -(was).amount_fen, -1 FROM posted WHERE replaces
+), deltas AS (
+    SELECT account_no, month, sum(change_fen)::bigint AS change_fen, sum(charges) AS charges FROM changes
+    GROUP BY account_no, month
+), totals AS (
+    INSERT INTO month_totals (account_no, month, amount_fen, charges)
+    SELECT account_no, month, change_fen, charges FROM deltas ORDER BY account_no, month
+    ON CONFLICT (account_no, month) DO UPDATE
+    SET amount_fen = month_totals.amount_fen + EXCLUDED.amount_fen, charges = month_totals.charges + EXCLUDED.charges
+), closed AS MATERIALIZED (
+    SELECT {CLOSED_OR_CLOSING} AS month
+), marks AS (
+    INSERT INTO dirty_marks (account_no, month)
+    SELECT account_no, month FROM deltas WHERE change_fen <> 0 AND month <= (SELECT month FROM closed)
+    ORDER BY account_no, month
+), restated AS (
+    SELECT charge_no, version, account_no, month, sum(change_fen)::bigint AS change_fen FROM changes
+    WHERE replaces OR month <= (SELECT month FROM closed)
+    GROUP BY charge_no, version, account_no, month HAVING sum(change_fen) <> 0
+)
+SELECT counted.posted, restated.* FROM (SELECT count(*) AS posted FROM posted) AS counted LEFT JOIN restated ON true"""
+
+# A version that came after a higher one, or with it in one batch. Its charge's row is locked since the statement before.
+_KEEP_REPLACED = f"""
+INSERT INTO replaced_charges ({_NAMES})
+SELECT DISTINCT ON (s.charge_no, s.version) s.charge_no, s.version, s.waybill_no, s.account_no, s.amount_fen, s.charged_at,
+       s.month, s.product, s.weight_grams
+FROM {_SENT} JOIN charges c ON c.charge_no = s.charge_no COLLATE "C" AND c.version > s.version
+ORDER BY s.charge_no, s.version, s.position
+ON CONFLICT DO NOTHING"""
+
+_CONFLICTS = f"""
+SELECT s.position
+FROM {_SENT} JOIN charge_versions v ON v.charge_no = s.charge_no COLLATE "C" AND v.version = s.version
+WHERE (s.waybill_no, s.account_no, s.amount_fen, s.charged_at) <> (v.waybill_no, v.account_no, v.amount_fen, v.charged_at)
+   OR (s.product, s.weight_grams) IS DISTINCT FROM (v.product, v.weight_grams)
+ORDER BY s.position"""
+
+_RESTATED = f"""
+SELECT r.account_no AS key,
+       natural_id('{MonthRestated.TYPE}/' || r.account_no || '/' || to_char(r.month, 'YYYY-MM') || '/' || r.charge_no || '/'
+                  || r.version) AS event_id,
+       json_build_object('account_no', r.account_no, 'month', to_char(r.month, 'YYYY-MM'), 'charge_no', r.charge_no,
+                         'version', r.version, 'change_fen', r.change_fen, 'amount_fen', t.amount_fen) AS data
+FROM unnest(CAST(:charge_no AS text[]), CAST(:version AS integer[]), CAST(:account_no AS text[]), CAST(:month AS date[]),
+            CAST(:change_fen AS bigint[])) AS r (charge_no, version, account_no, month, change_fen)
+JOIN month_totals t ON t.account_no = r.account_no COLLATE "C" AND t.month = r.month
+ORDER BY r.account_no, r.month, r.charge_no, r.version"""

@@ -1,0 +1,148 @@
+"""Movements (异动): months that fell by more than half or had no freight, found at the close; their list and their events.
+
+How restated totals change them later is in `restatement`, the rule itself in `policy`.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select, text, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tiering.decisions import INSTANT, MONTHS_BETWEEN, last_decided_quarter
+from services.tiering.models import MovementRow
+from services.tiering.placement import DISTRICTS, PLACED_ONE, ROOT_UNIT
+from services.tiering.policy import Policy
+from shared.clock import business_date
+from shared.directory import in_subtree
+from shared.events.tiering import MovementDetected, MovementState
+from shared.months import add_months, month_text, parse_month
+from shared.outbox import publish_query
+from shared.paging import PageRequest, paged
+
+
+async def detect(session: AsyncSession, month: date, instant: datetime, policy: Policy) -> None:
+    """Find the movements of a month that is being closed, among all accounts with totals.
+
+    An account is judged also in months before its opening. Source: T-22, T-23.
+    """
+    await session.execute(
+        text(f"{_FOUND_AT_CLOSE}{OPEN_FOUND}"),
+        {
+            "month": month,
+            "previous": add_months(month, -1),
+            "first": add_months(month, -max(policy.zero_months_raised, 1)),
+            "raised": policy.zero_months_raised,
+            "percent": policy.fall_over_percent,
+            "policy_version": policy.policy_version,
+            **opening(instant, month),
+        },
+    )
+    publish(session, MovementDetected, "m.month = :month AND m.detected_at = :instant", {"month": month, "instant": instant})
+
+
+def opening(instant: datetime, last_closed: date) -> dict[str, Any]:
+    """Return the parameters of OPEN_FOUND: the tier in force after this run, and where accounts stand on its day."""
+    return {"instant": instant, "day": business_date(instant), "quarter_month": last_decided_quarter(last_closed)}
+
+
+def publish(session: AsyncSession, event: type[MovementState], condition: str, params: Mapping[str, Any]) -> None:
+    """Publish the state of each movement `m` that fulfils the condition."""
+    publish_query(session, event, f"{_state_of(event)} WHERE {condition} ORDER BY m.account_no, m.month, m.revision", params)
+
+
+async def list_movements(
+    session: AsyncSession,
+    unit: str,
+    page: PageRequest,
+    *,
+    month: str | None = None,
+    kind: str | None = None,
+    state: str | None = None,
+) -> dict[str, Any]:
+    """List the movements of a unit's subtree (as of their detection), by account, month and revision."""
+    row = MovementRow
+    query = select(row).where(in_subtree(row.unit_code, unit))
+    if month is not None:
+        query = query.where(row.month == parse_month(month))
+    if kind is not None:
+        query = query.where(row.kind == kind)
+    if state is not None:
+        query = query.where(row.state == state)
+    if page.after is not None:
+        query = query.where(tuple_(row.account_no, row.month, row.revision) > tuple_(*page.after))
+    found = await session.execute(query.order_by(row.account_no, row.month, row.revision).limit(page.limit + 1))
+    answer = paged(found.scalars().all(), page, lambda item: (item.account_no, item.month, item.revision))
+    return {**answer, "items": [_item(item) for item in answer["items"]]}
+
+
+async def find_by_decision(session: AsyncSession, decision_id: UUID) -> MovementRow | None:
+    """Return the movement that a decision was taken for, where the caller may see it."""
+    return (await session.execute(select(MovementRow).where(MovementRow.decision_id == decision_id))).scalar_one_or_none()
+
+
+async def open_movements(session: AsyncSession, account_no: str) -> Sequence[MovementRow]:
+    """Return an account's open movements, newest month first."""
+    query = select(MovementRow).where(MovementRow.account_no == account_no, MovementRow.state == "open")
+    return (await session.execute(query.order_by(MovementRow.month.desc()))).scalars().all()
+
+
+def _item(row: MovementRow) -> dict[str, Any]:
+    names = ("movement_id", "account_no", "branch_code", "kind", "zero_months", "previous_fen", "current_fen", "state")
+    item = {name: getattr(row, name) for name in names}
+    return {**item, "month": month_text(row.month), "detected_at": row.detected_at, "decision_id": row.decision_id}
+
+
+KIND = """
+CASE WHEN j.zero_months BETWEEN 1 AND {raised} THEN 'zero_month'
+     WHEN j.previous_fen > 0 AND j.current_fen > 0
+          AND (j.previous_fen - j.current_fen)::numeric * 100 > j.previous_fen::numeric * {percent} THEN 'fall_over_half' END"""
+"""SQL of `policy.movement_for`, for a row `j` that says how many months ago the last freight was (0: this month)."""
+
+_FOUND_AT_CLOSE = f"""
+WITH judged AS (
+    SELECT account_no, coalesce(max(amount_fen) FILTER (WHERE month = :month), 0) AS current_fen,
+           coalesce(max(amount_fen) FILTER (WHERE month = :previous), 0) AS previous_fen,
+           {MONTHS_BETWEEN.format(later="CAST(:month AS date)", earlier="max(month) FILTER (WHERE amount_fen > 0)")}
+               AS zero_months
+    FROM month_totals WHERE month BETWEEN :first AND :month GROUP BY account_no
+), kinds AS (
+    SELECT j.*, {KIND.format(raised="CAST(:raised AS integer)", percent="CAST(:percent AS integer)")} AS kind FROM judged j
+), found AS (
+    SELECT account_no, CAST(:month AS date) AS month, 1 AS revision, kind, zero_months, previous_fen, current_fen,
+           CAST(:policy_version AS text) AS policy_version
+    FROM kinds WHERE kind IS NOT NULL
+), """
+
+OPEN_FOUND = f"""{DISTRICTS}
+INSERT INTO movements (
+    movement_id, account_no, month, revision, kind, zero_months, previous_fen, current_fen, decided_previous_fen,
+    decided_current_fen, state, detected_at, judged_at, decision_id, policy_version, service_tier, branch_code, district_code,
+    outlet_code, unit_code, version)
+SELECT natural_id('movement/' || f.account_no || '/' || to_char(f.month, 'YYYY-MM') || '/' || f.revision),
+       f.account_no, f.month, f.revision, f.kind, CASE WHEN f.kind = 'zero_month' THEN f.zero_months END,
+       f.previous_fen, f.current_fen, f.previous_fen, f.current_fen, 'open', :instant, :instant,
+       natural_id('movement-decision/' || f.account_no || '/' || to_char(f.month, 'YYYY-MM') || '/' || f.revision),
+       f.policy_version, coalesce(t.service_tier, 'general'), p.branch_code, d.district_code, p.outlet_code,
+       coalesce(p.outlet_code, p.branch_code, {ROOT_UNIT}), 1
+FROM found f
+     LEFT JOIN decisions t ON t.month = :quarter_month AND t.account_no = f.account_no
+     LEFT JOIN {PLACED_ONE.format(account="f.account_no")} AS p ON true
+     LEFT JOIN districts d ON d.branch_code = p.branch_code
+ORDER BY f.account_no, f.month"""
+"""Opens what a CTE `found` lists, with the tier in force and the place of the account on the run's day (see `opening`)."""
+
+
+def _state_of(event: type[MovementState]) -> str:
+    instants = ", ".join(f"'{name}', {INSTANT.format(f'm.{name}')}" for name in ("detected_at", "judged_at"))
+    plain = (
+        "movement_id account_no revision kind zero_months previous_fen current_fen decided_previous_fen decided_current_fen "
+        "state withdrawn_reason decision_id service_tier branch_code district_code outlet_code version"
+    )
+    fields = ", ".join(f"'{name}', m.{name}" for name in plain.split())
+    return f"""
+SELECT m.account_no AS key, natural_id('{event.TYPE}/' || m.movement_id || '/' || m.version) AS event_id,
+       json_build_object({fields}, 'month', to_char(m.month, 'YYYY-MM'), {instants}) AS data
+FROM movements m"""

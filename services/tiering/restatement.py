@@ -1,0 +1,139 @@
+"""Re-judging (重判): once a day, what late and corrected charges did to the movements of closed months.
+
+Never on arrival: all marks since the last run are judged together and sorted, so that the order of charges, batches and
+partitions cannot change a revision.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tiering.decisions import MONTHS_BETWEEN
+from services.tiering.freight import CLOSED
+from services.tiering.movements import KIND, OPEN_FOUND, opening, publish
+from services.tiering.policy import Change, Movement, change_of
+from shared.db import driver
+from shared.events.tiering import MovementDetected, MovementRestated, MovementWithdrawn
+
+
+async def rejudge(session: AsyncSession, instant: datetime) -> None:
+    """Judge every account that a charge of a closed month has touched since the last run, from that month to the last closed one.
+
+    Only the amounts changed: the movement shows today's, its decision keeps those it was taken on. Kind or run length changed: it
+    is withdrawn and a new revision opens. No longer true: withdrawn. Newly true: opened.
+
+    The marks are taken first and the totals read in a later statement: a charge that commits in between is in those totals, and
+    its own mark waits for the next run, which then finds nothing to change.
+    """
+    connection = await driver(session)
+    closed = await connection.fetchval(f"SELECT {CLOSED}")
+    touched = await connection.fetch(_TAKE_MARKS, closed)
+    if not touched:
+        return
+    rows = await connection.fetch(_DIFFERENT, [row["account_no"] for row in touched], [row["first"] for row in touched], closed)
+    by_change: dict[Change, list[asyncpg.Record]] = {"open": [], "restate": [], "replace": [], "withdraw": []}
+    for row in rows:
+        change = change_of(_movement(row, "was_"), _movement(row, ""))
+        if change is not None:
+            by_change[change].append(row)
+    await _withdraw(session, by_change["replace"], "restated", instant)
+    await _withdraw(session, by_change["withdraw"], "no_longer_true", instant)
+    await _restate(session, by_change["restate"], instant)
+    opened = sorted(by_change["open"] + by_change["replace"], key=lambda row: (row["account_no"], row["month"]))
+    await _open(session, opened, instant, closed)
+
+
+def _movement(row: asyncpg.Record, prefix: str) -> Movement | None:
+    if row[f"{prefix}kind"] is None:
+        return None
+    zero_months = row[f"{prefix}zero_months"] if row[f"{prefix}kind"] == "zero_month" else None
+    return Movement(row[f"{prefix}kind"], zero_months, row[f"{prefix}previous_fen"], row[f"{prefix}current_fen"])
+
+
+async def _withdraw(session: AsyncSession, rows: Sequence[asyncpg.Record], reason: str, instant: datetime) -> None:
+    if not rows:
+        return
+    ids = [row["movement_id"] for row in rows]
+    await (await driver(session)).execute(
+        "UPDATE movements SET state = 'withdrawn', withdrawn_reason = $2, judged_at = $3, version = version + 1 "
+        "WHERE movement_id = ANY($1::uuid[])",
+        ids,
+        reason,
+        instant,
+    )
+    publish(session, MovementWithdrawn, "m.movement_id = ANY(CAST(:ids AS uuid[]))", {"ids": ids})
+
+
+async def _restate(session: AsyncSession, rows: Sequence[asyncpg.Record], instant: datetime) -> None:
+    if not rows:
+        return
+    ids = [row["movement_id"] for row in rows]
+    await (await driver(session)).execute(
+        "UPDATE movements m "
+        "SET previous_fen = n.previous_fen, current_fen = n.current_fen, judged_at = $4, version = version + 1 "
+        "FROM unnest($1::uuid[], $2::bigint[], $3::bigint[]) AS n (movement_id, previous_fen, current_fen) "
+        "WHERE m.movement_id = n.movement_id",
+        ids,
+        [row["previous_fen"] for row in rows],
+        [row["current_fen"] for row in rows],
+        instant,
+    )
+    publish(session, MovementRestated, "m.movement_id = ANY(CAST(:ids AS uuid[]))", {"ids": ids})
+
+
+async def _open(session: AsyncSession, rows: Sequence[asyncpg.Record], instant: datetime, closed: date) -> None:
+    if not rows:
+        return
+    names = ("account_no", "month", "kind", "zero_months", "previous_fen", "current_fen", "policy_version")
+    params: dict[str, Any] = {name: [row[name] for row in rows] for name in names}
+    opened = await session.execute(
+        text(f"{_FOUND_LATER}{OPEN_FOUND} RETURNING movement_id"), {**params, **opening(instant, closed)}
+    )
+    publish(session, MovementDetected, "m.movement_id = ANY(CAST(:ids AS uuid[]))", {"ids": list(opened.scalars())})
+
+
+_TAKE_MARKS = """
+WITH taken AS (DELETE FROM dirty_marks WHERE month <= $1 RETURNING account_no, month)
+SELECT account_no, min(month) AS first FROM taken GROUP BY account_no ORDER BY account_no"""
+
+# Every judged month of every touched account beside its open movement, where the two differ.
+_DIFFERENT = f"""
+WITH touched AS (
+    SELECT t.account_no COLLATE "C" AS account_no, m.month::date AS month
+    FROM unnest($1::text[], $2::date[]) AS t (account_no, first),
+         LATERAL generate_series(t.first, $3::date, INTERVAL '1 month') AS m (month)
+), judged AS (
+    SELECT t.account_no, t.month, coalesce(c.amount_fen, 0) AS current_fen, coalesce(p.amount_fen, 0) AS previous_fen,
+           {MONTHS_BETWEEN.format(later="t.month", earlier="last.month")} AS zero_months,
+           policy.policy_version, policy.zero_months_raised, policy.fall_over_percent
+    FROM touched t
+         LEFT JOIN month_totals c ON c.account_no = t.account_no AND c.month = t.month
+         LEFT JOIN month_totals p ON p.account_no = t.account_no AND p.month = (t.month - INTERVAL '1 month')::date
+         LEFT JOIN LATERAL (SELECT max(z.month) AS month FROM month_totals z
+                            WHERE z.account_no = t.account_no AND z.month <= t.month AND z.amount_fen > 0) AS last ON true
+         CROSS JOIN LATERAL (SELECT * FROM policies WHERE effective_from < t.month + INTERVAL '1 month'
+                             ORDER BY effective_from DESC LIMIT 1) AS policy
+), found AS (
+    SELECT j.*, {KIND.format(raised="j.zero_months_raised", percent="j.fall_over_percent")} AS kind FROM judged j
+)
+SELECT f.account_no, f.month, f.kind, f.zero_months, f.previous_fen, f.current_fen, f.policy_version, o.movement_id,
+       o.kind AS was_kind, o.zero_months AS was_zero_months, o.previous_fen AS was_previous_fen, o.current_fen AS was_current_fen
+FROM found f LEFT JOIN movements o ON o.account_no = f.account_no AND o.month = f.month AND o.state = 'open'
+WHERE f.kind IS DISTINCT FROM o.kind
+   OR (f.kind = 'zero_month' AND f.zero_months <> o.zero_months)
+   OR (f.kind IS NOT NULL AND (f.previous_fen, f.current_fen) <> (o.previous_fen, o.current_fen))
+ORDER BY f.account_no, f.month"""
+
+_FOUND_LATER = """
+WITH found AS (
+    SELECT n.account_no COLLATE "C" AS account_no, n.month, n.kind, n.zero_months, n.previous_fen, n.current_fen,
+           n.policy_version, 1 + coalesce((SELECT max(o.revision) FROM movements o
+                                           WHERE o.account_no = n.account_no AND o.month = n.month), 0) AS revision
+    FROM unnest(CAST(:account_no AS text[]), CAST(:month AS date[]), CAST(:kind AS text[]), CAST(:zero_months AS integer[]),
+                CAST(:previous_fen AS bigint[]), CAST(:current_fen AS bigint[]), CAST(:policy_version AS text[]))
+        AS n (account_no, month, kind, zero_months, previous_fen, current_fen, policy_version)
+), """

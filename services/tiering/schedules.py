@@ -1,0 +1,9 @@
+"""Door: time passed. What tiering does at 00:30 of every business day, in this order."""
+
+from services.tiering import closing, restatement
+from shared.scheduler import Schedule
+
+SCHEDULES = (
+    Schedule("close", run_alone=closing.close_months, due=closing.is_due),
+    Schedule("rejudge", restatement.rejudge),
+)

@@ -1,0 +1,7 @@
+"""The process that handles events and schedules for tiering."""
+
+from services.tiering.schedules import SCHEDULES
+from services.tiering.subscriptions import SUBSCRIPTIONS
+from shared.worker import Worker
+
+WORKER = Worker("tiering", SUBSCRIPTIONS, SCHEDULES)

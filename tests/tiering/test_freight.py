@@ -1,0 +1,208 @@
+"""The ledger: every version once, the highest stands, totals exact at all times, whatever the order, batch or partition."""
+
+import asyncio
+import random
+from datetime import UTC, timedelta
+
+import pytest
+from sqlalchemy import text
+
+from shared.db import Database, Scope
+from shared.events.freight import FreightCharged
+from shared.events.tiering import MonthRestated
+from tests.tiering.make import World, account, at, charge
+
+
+@pytest.mark.row("T-17")
+async def test_charges_add_up_in_the_month_of_shanghai(world: World) -> None:
+    last = at("2018-01-31", "23:59:59")
+    first = at("2018-02-01", "00:00:00")
+    await world.post(
+        charge("1", "A", 100, last),
+        charge("2", "A", 20, last.astimezone(UTC)),
+        charge("3", "A", 3, first.astimezone(UTC)),
+        charge("4", "A", 4000, first),
+    )
+    assert first.astimezone(UTC).month == 1
+    assert await world.totals() == {("A", "2018-01"): (120, 2), ("A", "2018-02"): (4003, 2)}
+
+
+@pytest.mark.row("T-17")
+async def test_29_february_belongs_to_february(world: World) -> None:
+    await world.post(charge("1", "A", 1, at("2016-02-29", "23:59:59")), charge("2", "A", 2, at("2016-03-01", "00:00:00")))
+    assert await world.totals() == {("A", "2016-02"): (1, 1), ("A", "2016-03"): (2, 1)}
+
+
+async def test_the_same_charge_again_changes_nothing(world: World) -> None:
+    event = charge("1", "A", 500, at("2018-01-05"), product="std", weight_grams=900)
+    assert await world.post(event, event) == []
+    assert await world.post(event) == []
+    assert await world.totals() == {("A", "2018-01"): (500, 1)}
+    assert len(await world.rows("SELECT * FROM charge_versions")) == 1
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_the_same_version_with_other_content_is_rejected_and_the_first_stays(world: World, together: bool) -> None:
+    first = charge("1", "A", 500, at("2018-01-05"))
+    other = [
+        charge("1", "A", 501, at("2018-01-05")),
+        charge("1", "B", 500, at("2018-01-05")),
+        charge("1", "A", 500, at("2018-01-05", "12:00:01")),
+        charge("1", "A", 500, at("2018-01-05"), product="std"),
+        charge("1", "A", 500, at("2018-01-05"), weight_grams=0),
+        charge("1", "A", 500, at("2018-01-05"), waybill_no="X"),
+    ]
+    if together:
+        rejected = await world.post(first, *other, first, charge("2", "A", 7, at("2018-01-05")))
+    else:
+        await world.post(first)
+        rejected = await world.post(*other, first, charge("2", "A", 7, at("2018-01-05")))
+    assert [item.delivery.event for item in rejected] == other
+    assert {item.reason for item in rejected} == {"this version of the charge is known with other content"}
+    assert await world.totals() == {("A", "2018-01"): (507, 2)}
+
+
+async def test_a_replaced_version_with_other_content_is_rejected_too(world: World) -> None:
+    await world.post(charge("1", "A", 500, at("2018-01-05")), charge("1", "A", 400, at("2018-01-05"), version=2))
+    again = await world.post(charge("1", "A", 500, at("2018-01-05")))
+    other = await world.post(charge("1", "A", 499, at("2018-01-05")))
+    assert (len(again), len(other)) == (0, 1)
+    assert await world.totals() == {("A", "2018-01"): (400, 1)}
+
+
+@pytest.mark.parametrize("batches", [[[1], [2]], [[2], [1]], [[1, 2]], [[2, 1]], [[2, 1, 1, 2]]])
+async def test_a_correction_stands_whichever_comes_first(world: World, batches: list[list[int]]) -> None:
+    versions = {1: charge("1", "A", 500, at("2018-01-05")), 2: charge("1", "A", 300, at("2018-01-05"), version=2)}
+    for batch in batches:
+        assert await world.post(*(versions[number] for number in batch)) == []
+    assert await world.totals() == {("A", "2018-01"): (300, 1)}
+    kept = await world.rows("SELECT version, amount_fen FROM charge_versions ORDER BY version")
+    assert [tuple(row.values()) for row in kept] == [(1, 500), (2, 300)]
+
+
+async def test_a_cancelled_charge_counts_with_nothing(world: World) -> None:
+    await world.post(charge("1", "A", 500, at("2018-01-05")), charge("2", "A", 60, at("2018-01-05")))
+    await world.post(charge("1", "A", 0, at("2018-01-05"), version=2))
+    assert await world.totals() == {("A", "2018-01"): (60, 2)}
+
+
+async def test_a_correction_moves_a_charge_to_another_account_and_month(world: World) -> None:
+    await world.post(charge("1", "A", 500, at("2018-01-05")))
+    await world.post(charge("1", "B", 450, at("2018-02-05"), version=3))
+    assert await world.totals() == {("A", "2018-01"): (0, 0), ("B", "2018-02"): (450, 1)}
+    restated = await world.events("tiering.month-restated.v1")
+    assert [(e["account_no"], e["month"], e["version"], e["change_fen"], e["amount_fen"]) for e in restated] == [
+        ("A", "2018-01", 3, -500, 0),
+        ("B", "2018-02", 3, 450, 450),
+    ]
+
+
+async def test_an_open_month_leaves_no_mark_and_no_event_a_closed_one_leaves_both(world: World) -> None:
+    await world.post(charge("1", "A", 500, at("2018-01-05")))
+    assert await world.events() == []
+    await world.post(charge("2", "A", 30, at("2017-12-31", "23:59:59")))
+    assert await world.rows("SELECT account_no, month::text FROM dirty_marks") == [{"account_no": "A", "month": "2017-12-01"}]
+    (event,) = await world.events()
+    assert (event["type"], event["month"], event["change_fen"], event["amount_fen"]) == (
+        "tiering.month-restated.v1",
+        "2017-12",
+        30,
+        30,
+    )
+
+
+async def test_published_corrections_have_the_shape_of_the_contract(world: World) -> None:
+    await world.post(charge("1", "A", 500, at("2017-01-05")))
+    (row,) = await world.rows("SELECT event_id, key, data FROM outbox")
+    event = MonthRestated.model_validate_json(row["data"])
+    assert (row["event_id"], row["key"]) == (event.event_id, "A")
+
+
+def _history(seed: int) -> list[FreightCharged]:
+    """Charges of few accounts with corrections, moves, cancellations and repeats."""
+    rnd = random.Random(seed)
+    events = []
+    for number in range(120):
+        month = rnd.randrange(1, 6)
+        for version in range(1, rnd.choice((2, 2, 2, 3, 4))):
+            events.append(
+                charge(
+                    f"C{number}",
+                    f"A{rnd.randrange(6)}",
+                    rnd.choice((0, rnd.randrange(1, 10_000))),
+                    at(f"2018-{month:02d}-{rnd.randrange(1, 29):02d}"),
+                    version,
+                )
+            )
+            month = rnd.choice((month, month, rnd.randrange(1, 6)))
+    return events + rnd.choices(events, k=15)
+
+
+def _expected(events: list[FreightCharged]) -> dict[tuple[str, str], tuple[int, int]]:
+    standing: dict[str, FreightCharged] = {}
+    for event in events:
+        if event.charge_no not in standing or standing[event.charge_no].version < event.version:
+            standing[event.charge_no] = event
+    totals: dict[tuple[str, str], tuple[int, int]] = {}
+    for event in standing.values():
+        key = event.account_no, event.charged_at.strftime("%Y-%m")
+        amount, count = totals.get(key, (0, 0))
+        totals[key] = amount + event.amount_fen, count + 1
+    return totals
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_totals_depend_on_neither_order_nor_batch(world: World, seed: int) -> None:
+    events = _history(seed)
+    rnd = random.Random(seed + 100)
+    rnd.shuffle(events)
+    while events_left := events[:]:
+        size = rnd.choice((1, 3, 20, 200))
+        batch, events = events_left[:size], events_left[size:]
+        assert await world.post(*batch) == []
+    found = {key: value for key, value in (await world.totals()).items() if value != (0, 0)}
+    assert found == _expected(_history(seed))
+    versions = await world.rows("SELECT charge_no, version FROM charge_versions")
+    assert {tuple(row.values()) for row in versions} == {(event.charge_no, event.version) for event in _history(seed)}
+    assert len(versions) == len({(event.charge_no, event.version) for event in _history(seed)})
+
+
+async def test_two_partitions_with_each_others_accounts_and_charges_never_deadlock(world: World) -> None:
+    accounts = [f"A{n}" for n in range(8)]
+    rnd = random.Random(7)
+    statements = [
+        charge(
+            f"C{n % 150}",
+            rnd.choice(accounts),
+            rnd.randrange(1000),
+            at("2018-01-05") + timedelta(days=rnd.randrange(60)),
+            n // 150 + 1,
+        )
+        for n in range(1500)
+    ]
+
+    async def partition(seed: int) -> None:
+        mine = statements[:]
+        random.Random(seed).shuffle(mine)
+        for start in range(0, len(mine), 25):
+            assert await world.post(*mine[start : start + 25]) == []
+
+    await asyncio.gather(*(partition(seed) for seed in range(3)))
+    found = {key: value for key, value in (await world.totals()).items() if value != (0, 0)}
+    assert found == _expected(statements)
+
+
+async def test_what_a_shipper_or_a_branch_sees_of_the_ledger_is_its_own(world: World, web: Database) -> None:
+    await world.open(account("A", "B1"), account("B", "B2"))
+    await world.post(charge("1", "A", 5, at("2018-01-05")), charge("2", "B", 6, at("2018-01-05")))
+    for scope, seen in (
+        (Scope(unit_code="B1"), {"A"}),
+        (Scope(unit_code="D1"), {"A", "B"}),
+        (Scope(unit_code="D2"), set()),
+        (Scope(account_no="B"), {"B"}),
+        (Scope(everything=True), {"A", "B"}),
+    ):
+        async with web.transaction(scope) as session:
+            for table in ("charges", "charge_versions", "month_totals"):
+                rows = await session.execute(text(f"SELECT account_no FROM {table}"))
+                assert set(rows.scalars()) == seen
