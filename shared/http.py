@@ -224,6 +224,7 @@ def create_app(service: str, router: APIRouter, title: str, settings: Settings |
 @asynccontextmanager
 async def _opened(app: FastAPI, service: str) -> AsyncIterator[None]:
     settings: Settings = app.state.settings or load_settings()
+    app.state.settings = settings
     database = Database(service, settings.database_url(service), "web", settings.pool_size)
     await database.open()
     app.state.database = database

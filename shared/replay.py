@@ -188,7 +188,7 @@ class Replay:
         while True:
             try:
                 return await ask(*args)
-            except PartitionStopped:
+            except (PartitionStopped, ReplayError):
                 raise
             except Exception as error:
                 log.warning("replay_waits", error=repr(error))

@@ -17,7 +17,7 @@ ALL = {
     "accounts": ("customer", "SELECT count(*) FROM accounts"),
     "parcels": ("tickets", "SELECT count(*) FROM parcels"),
     "charges": ("tiering", "SELECT count(*) FROM charges"),
-    "freight, yuan": ("tiering", "SELECT coalesce(sum(amount_fen), 0)::bigint / 100 FROM monthly_totals"),
+    "freight, yuan": ("tiering", "SELECT coalesce(sum(amount_fen), 0)::bigint / 100 FROM month_totals"),
     "tier and grade decisions": ("tiering", "SELECT count(*) FROM decisions"),
     **MAIN,
 }
