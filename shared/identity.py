@@ -251,7 +251,7 @@ def data_key(settings: Settings) -> bytes:
     return key
 
 
-def make_token(  # noqa: PLR0917 - the claims in the order of `crm token`
+def make_token(
     settings: Settings,
     role: str,
     unit: str | None = None,

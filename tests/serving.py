@@ -29,8 +29,14 @@ async def serving(app: FastAPI, settings: Settings) -> AsyncIterator[httpx2.Asyn
         yield client
 
 
+_tokens: dict[tuple[Path, str, str | None, str | None, str | None], str] = {}
+
+
 def bearer(
     settings: Settings, role: str = "ops_hq", unit: str | None = None, account: str | None = None, person: str | None = None
 ) -> dict[str, str]:
-    """The header of a caller."""
-    return {"Authorization": "Bearer " + make_token(settings, role, unit, person, account)}
+    """The header of a caller; the same caller has the same token."""
+    key = (settings.local, role, unit, account, person)
+    if key not in _tokens:
+        _tokens[key] = make_token(settings, role, unit, person, account)
+    return {"Authorization": f"Bearer {_tokens[key]}"}

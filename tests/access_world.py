@@ -1,0 +1,258 @@
+"""The small world of the access matrix: an organisation, two accounts, their history, and one request per operation.
+
+    HQ ── D1 ── B1 ── O1          account 755-1 is served by branch B1 (its VIP task lies with district D1)
+     │     └── B2 ── O2           account 755-3 by outlet O1
+     └── D2 ── B3                 account 755-2 by branch B3
+
+A service that gets a new operation adds its request to PROBES; one that needs other facts adds them to its `*_world`.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+import httpx2
+from sqlalchemy import text
+
+from services.customer.subscriptions import SUBSCRIPTIONS as CUSTOMER
+from services.retention.subscriptions import SUBSCRIPTIONS as RETENTION
+from services.tickets.subscriptions import SUBSCRIPTIONS as TICKETS
+from services.tiering.schedules import SCHEDULES
+from services.tiering.subscriptions import SUBSCRIPTIONS as TIERING
+from shared.access import Role
+from shared.consumer import Dispatcher, Subscription
+from shared.db import Database
+from shared.events.customer import AccountOpened, Membership, UnitChanged
+from shared.events.envelope import Event
+from shared.events.freight import FreightCharged
+from shared.events.shipments import Destination, Origin, ShipmentStatusChanged
+from shared.events.tiering import MovementDetected
+from shared.ids import natural_id
+from shared.scheduler import Scheduler
+from tests.deliveries import deliver
+
+UNITS: dict[str, tuple[str, str | None]] = {
+    "HQ": ("hq", None),
+    "D1": ("district", "HQ"),
+    "D2": ("district", "HQ"),
+    "B1": ("branch", "D1"),
+    "B2": ("branch", "D1"),
+    "B3": ("branch", "D2"),
+    "O1": ("outlet", "B1"),
+    "O2": ("outlet", "B2"),
+}
+ACCOUNTS: dict[str, tuple[str, str | None]] = {"755-1": ("B1", None), "755-2": ("B3", None), "755-3": ("B1", "O1")}
+OWN, OTHER = "755-1", "755-2"
+OPENED = date(2018, 1, 1)
+TASKS = {Role.DISTRICT_HEAD: ("2018-01", "vip", "D1"), Role.BRANCH_MANAGER: ("2018-02", "key", "B1")}
+"""Role, and month, tier and unit of its task; everybody else is asked about the general account's task, in B1 too."""
+GENERAL_TASK = ("2018-03", "general", "B1")
+DECISION = natural_id("decision", OWN, "2018-03")
+TICKET = natural_id("ticket", "W-1", "damaged")
+BLOCKS = ("cause", "satisfaction", "other_needs", "competitor", "news_passed_on")
+
+
+def at(day: str, time: str = "12:00:00") -> datetime:
+    return datetime.fromisoformat(f"{day}T{time}+08:00")
+
+
+def organisation() -> list[Event]:
+    units = [UnitChanged(unit_code=unit, kind=kind, parent_code=parent, version=1) for unit, (kind, parent) in UNITS.items()]  # type: ignore[arg-type]
+    accounts = [
+        AccountOpened(
+            account_no=account,
+            status="open",
+            provisional=False,
+            opened_on=OPENED,
+            memberships=(Membership(branch_code=branch, outlet_code=outlet, from_on=OPENED),),
+            version=1,
+        )
+        for account, (branch, outlet) in ACCOUNTS.items()
+    ]
+    return [*units, *accounts]
+
+
+def charges() -> list[Event]:
+    amounts = {"755-1": {1: 900_000, 2: 0, 3: 300_000}, "755-2": {1: 500_000, 2: 500_000}, "755-3": {3: 100_000}}
+    return [
+        FreightCharged(
+            charge_no=f"CH-{account}-{month}",
+            version=1,
+            waybill_no=f"W-{account}-{month}",
+            account_no=account,
+            amount_fen=amount,
+            charged_at=at(f"2018-{month:02}-10"),
+        )
+        for account, months in amounts.items()
+        for month, amount in months.items()
+    ]
+
+
+def scans() -> list[Event]:
+    return [
+        ShipmentStatusChanged(
+            waybill_no=waybill,
+            account_no=account,
+            status="DAMAGED",
+            occurred_at=at("2018-04-02"),
+            origin=Origin(branch=ACCOUNTS[account][0], city="", region=""),
+            destination=Destination(city="", region=""),
+            pieces=1,
+        )
+        for waybill, account in (("W-1", OWN), ("W-2", OTHER))
+    ]
+
+
+def movements() -> list[Event]:
+    return [
+        MovementDetected(
+            movement_id=natural_id("movement", OWN, month, 1),
+            account_no=OWN,
+            month=date.fromisoformat(f"{month}-01"),
+            revision=1,
+            kind="zero_month",
+            zero_months=1,
+            previous_fen=1,
+            current_fen=0,
+            decided_previous_fen=1,
+            decided_current_fen=0,
+            state="open",
+            withdrawn_reason=None,
+            detected_at=at("2018-04-01", "00:30:00"),
+            judged_at=at("2018-04-01", "00:30:00"),
+            decision_id=natural_id("movement-decision", OWN, month, 1),
+            service_tier=tier,  # type: ignore[arg-type]
+            branch_code="B1",
+            district_code="D1",
+            outlet_code=None,
+            version=1,
+        )
+        for month, tier, _ in (*TASKS.values(), GENERAL_TASK)
+    ]
+
+
+async def _happen(database: Database, subscriptions: Sequence[Subscription], events: Sequence[Event]) -> None:
+    async with database.transaction() as session:
+        assert await Dispatcher(database.service, subscriptions).handle(session, [deliver(event) for event in events]) == []
+
+
+async def _begin(database: Database, now: datetime) -> None:
+    async with database.transaction() as session:
+        await session.execute(text("INSERT INTO business_clock (at, driven) VALUES (:at, true)"), {"at": now})
+        await session.execute(text("INSERT INTO schedule_state (through) VALUES (:at)"), {"at": now})
+
+
+async def customer_world(database: Database, client: httpx2.AsyncClient, operator: dict[str, str]) -> None:
+    """Units and accounts by the front door, parcels by events."""
+    await _begin(database, at("2018-05-01"))
+    for operation in ("customer.put_units", "customer.put_accounts"):
+        probe = PROBES[operation](Role.OPS_HQ)
+        answer = await client.request(probe.method, probe.path, json=probe.body, headers=operator)
+        assert answer.status_code == 200, answer.text
+    await _happen(database, CUSTOMER, scans())
+
+
+async def tiering_world(database: Database, client: httpx2.AsyncClient, operator: dict[str, str]) -> None:
+    """Three months of freight, closed one after the other."""
+    await _begin(database, at("2018-01-01"))
+    await _happen(database, TIERING, [*organisation(), *charges()])
+    for month in (2, 3, 4):
+        async with database.transaction() as session:
+            await session.execute(text("UPDATE business_clock SET at = :at"), {"at": at(f"2018-{month:02}-01", "00:30:00")})
+        await Scheduler(database, SCHEDULES).run_due()
+
+
+async def retention_world(database: Database, client: httpx2.AsyncClient, operator: dict[str, str]) -> None:
+    """A task for each of the three roles."""
+    await _begin(database, at("2018-05-01"))
+    await _happen(database, RETENTION, [*organisation(), *movements()])
+
+
+async def tickets_world(database: Database, client: httpx2.AsyncClient, operator: dict[str, str]) -> None:
+    """A damaged parcel of each account."""
+    await _begin(database, at("2018-05-01"))
+    await _happen(database, TICKETS, [*organisation(), *scans()])
+
+
+WORLDS: dict[str, Callable[[Database, httpx2.AsyncClient, dict[str, str]], Awaitable[None]]] = {
+    "customer": customer_world,
+    "tiering": tiering_world,
+    "retention": retention_world,
+    "tickets": tickets_world,
+}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One request about one thing: where that lies, whose it is, and what of a list's answer shows it."""
+
+    method: str
+    path: str
+    body: Any = None
+    unit: str = "B1"
+    account: str = OWN
+    shows: str = ""
+    before: str = ""
+    """SQL that puts the thing back, so that a write can be tried again."""
+
+
+def _task(role: Role) -> tuple[str, str]:
+    month, _, unit = TASKS.get(role, GENERAL_TASK)
+    return str(natural_id("task", str(natural_id("movement", OWN, month, 1)))), unit
+
+
+def _work(role: Role, action: str, body: Any = None, also: str = "") -> Probe:
+    task, unit = _task(role)
+    reset = f"UPDATE tasks SET state = 'open', claimed_by = NULL, claimed_at = NULL, done_by = NULL, done_at = NULL WHERE task_id = '{task}'"
+    return Probe("POST", f"/v1/tasks/{task}/{action}", body, unit, before=reset + also.format(task=task, unit=unit))
+
+
+_CONTACT = {"channel": "visit", "at": "2018-04-10T10:00:00+08:00"} | dict.fromkeys(BLOCKS, "said")
+_FULL_CONTACT = (
+    "; INSERT INTO contacts (contact_id, task_id, number, unit_code, channel, contacted_at, entered_at, late, actor, "
+    + ", ".join(BLOCKS)
+    + ") SELECT gen_random_uuid(), '{task}', 1000, '{unit}', 'visit', now(), now(), false, 'x', 'a', 'a', 'a', 'a', 'a' "
+    "WHERE NOT EXISTS (SELECT FROM contacts WHERE task_id = '{task}' AND number = 1000)"
+)
+_REOPEN = f"UPDATE tickets SET state = 'open', assignee = NULL, cause_code = NULL WHERE ticket_id = '{TICKET}'"
+
+PROBES: dict[str, Callable[[Role], Probe]] = {
+    "customer.put_units": lambda role: Probe(
+        "PUT", "/v1/units", {"items": [{"unit_code": u, "kind": k, "parent_code": p} for u, (k, p) in UNITS.items()]}
+    ),
+    "customer.list_units": lambda role: Probe("GET", "/v1/units", shows='"unit_code":"B1"'),
+    "customer.put_accounts": lambda role: Probe(
+        "PUT",
+        "/v1/accounts",
+        {
+            "items": [
+                {"account_no": a, "opened_on": "2018-01-01", "branch_code": b, "outlet_code": o} for a, (b, o) in ACCOUNTS.items()
+            ]
+        },
+    ),
+    "customer.list_accounts": lambda role: Probe("GET", "/v1/accounts", shows='"755-1"'),
+    "customer.read_account": lambda role: Probe("GET", "/v1/accounts/755-1"),
+    "customer.read_account_360": lambda role: Probe("GET", "/v1/accounts/755-1/360"),
+    "tiering.read_account_freight": lambda role: Probe("GET", "/v1/accounts/755-1/freight?from=2018-01&to=2018-03"),
+    "tiering.read_account_tiers": lambda role: Probe("GET", "/v1/accounts/755-1/tiers"),
+    "tiering.list_tiers": lambda role: Probe("GET", "/v1/tiers", shows='"755-1"'),
+    "tiering.list_grades": lambda role: Probe("GET", "/v1/grades", shows='"755-1"'),
+    "tiering.list_movements": lambda role: Probe("GET", "/v1/movements", shows='"755-1"'),
+    "tiering.read_decision": lambda role: Probe("GET", f"/v1/decisions/{DECISION}"),
+    "retention.list_tasks": lambda role: Probe("GET", "/v1/tasks", unit=_task(role)[1], shows=_task(role)[0]),
+    "retention.read_task": lambda role: Probe("GET", f"/v1/tasks/{_task(role)[0]}", unit=_task(role)[1]),
+    "retention.claim_task": lambda role: _work(role, "claim"),
+    "retention.record_contact": lambda role: _work(role, "contacts", _CONTACT),
+    "retention.complete_task": lambda role: _work(role, "completion", also=_FULL_CONTACT),
+    "tickets.list_tickets": lambda role: Probe("GET", "/v1/tickets", shows=str(TICKET)),
+    "tickets.read_ticket": lambda role: Probe("GET", f"/v1/tickets/{TICKET}"),
+    "tickets.open_ticket": lambda role: Probe(
+        "POST", "/v1/tickets", {"class": "complaint", "account_no": OWN, "text": "late again"}
+    ),
+    "tickets.assign_ticket": lambda role: Probe("POST", f"/v1/tickets/{TICKET}/assignment", {"assignee": "p-1"}, before=_REOPEN),
+    "tickets.resolve_ticket": lambda role: Probe(
+        "POST", f"/v1/tickets/{TICKET}/resolution", {"cause_code": "sorting"}, before=_REOPEN
+    ),
+    "tickets.read_parcel": lambda role: Probe("GET", "/v1/parcels/W-1"),
+}
