@@ -118,7 +118,7 @@ async def test_a_parcel_that_nobody_scanned_is_not_found(tickets_db: Database) -
 # One picture from any order, batches and repeats, compared with a plain recount.
 
 DAY = at("2018-03-05", "00:30:00")
-HOURS = st.integers(0, 240)
+HOURS = st.integers(0, 24)  # few, so that promises, scans and runs meet often
 SCANS = st.builds(
     lambda waybill, status, hour, promise, account: scan(
         status,
@@ -128,7 +128,7 @@ SCANS = st.builds(
         promised_at=None if promise is None else DAY + timedelta(hours=promise),
     ),
     st.integers(1, 2),
-    st.sampled_from([*LIFECYCLE, "DELIVERED", "DELIVERED", "CREATED", "STRANGE"]),
+    st.sampled_from(["CREATED", "PICKED_UP", "ARRIVED", "DELIVERED", "CANCELLED", "REFUSED", "DAMAGED", "STRANGE"]),
     HOURS,
     st.one_of(st.none(), HOURS),
     st.sampled_from([None, "A1", "A2"]),
@@ -187,7 +187,7 @@ async def test_order_repeats_and_batches_between_two_instants_change_nothing(
     # Two scans of one identity with other content are merged; the recount below is over distinct identities.
     seen: set[Any] = set()
     windows = [[s for s in window if not (s.identity() in seen or seen.add(s.identity()))] for window in windows]  # type: ignore[func-returns-value]
-    instants = [DAY + timedelta(days=3 * (place + 1)) for place in range(len(windows))]
+    instants = [DAY + timedelta(hours=8 * (place + 1)) for place in range(len(windows))]
     random = Random(seed)
     outcomes = []
     for disturbed in (False, True):
