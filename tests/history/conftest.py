@@ -63,7 +63,11 @@ def simulated_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def parcels_folder(simulated_folder: Path) -> Path:
-    """Real parcels where there are any, a simulated history elsewhere."""
+def parcels_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real parcels where there are any, about as many simulated ones elsewhere."""
     real = Path(os.environ.get("CRM_REAL_DATA", "../shared/data")) / "olist"
-    return real if (real / "shipments.csv").is_file() else simulated_folder
+    if (real / "shipments.csv").is_file():
+        return real
+    folder = tmp_path_factory.mktemp("parcels") / "history"
+    simulate(folder, date(2026, 4, 15), accounts=120, months=10, seed=11)
+    return folder
