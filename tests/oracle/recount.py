@@ -751,11 +751,14 @@ class Replay:
         return tickets
 
     def late_ticket(self, parcel: Parcel) -> Ticket | None:
-        """A parcel is late unless a final scan not later than the promise exists when the promise is looked at."""
+        """A parcel is late unless a final scan not later than the promise exists when the promise is looked at.
+
+        A delivery at the promised second is in time, so the first S that can judge is one after the promise.
+        """
         promised_at = parcel.promised_at
         if promised_at is None:
             return None
-        looked_at = next((s for s in self.all_instants if s >= promised_at and s > parcel.ordered_at), None)
+        looked_at = next((s for s in self.all_instants if s > promised_at and s > parcel.ordered_at), None)
         if looked_at is None:
             return None
         in_time = [at for status, at in parcel.scans if status in FINAL_STATUSES and at <= promised_at]
