@@ -103,7 +103,7 @@ async def test_a_branch_manager_works_a_task_off_from_the_list_to_its_completion
     [
         ("outlet_staff", "B1", 403, "task-of-another-role"),
         ("district_head", "D1", 403, "task-of-another-role"),
-        ("cust_mgmt_office", "HQ", 403, "task-of-another-role"),
+        ("cust_mgmt_office", "HQ", 403, "role-not-allowed"),
         ("ops_hq", "HQ", 403, "role-not-allowed"),
         ("analyst", "HQ", 403, "role-not-allowed"),
         ("branch_manager", "B2", 404, "not-found"),
