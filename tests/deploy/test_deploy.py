@@ -77,7 +77,7 @@ async def test_postgres_sql_makes_roles_that_migrate_and_cannot_go_round_row_lev
         for name in SERVICES:
             url = f"postgresql://{name}_app:app@{address}/{name}"
             for role in ("web", "worker"):
-                database = Database(name, url, role)  # type: ignore[arg-type]
+                database = Database(name, url, role)
                 await database.open()
                 await database.close()
         with pytest.raises(asyncpg.InsufficientPrivilegeError):

@@ -64,7 +64,7 @@ def test_cause_codes_are_the_ones_callers_may_send() -> None:
 @pytest.mark.parametrize("ticket_class", ["complaint", "suggestion", "enquiry", "problem_parcel", "claim", "quote"])
 async def test_a_ticket_of_each_class_is_opened_by_hand(desk: Desk, tickets_db: Database, ticket_class: str) -> None:
     """Of K-41 the classes, assignment and resolution are due here; workflows and SLA clocks come later."""
-    opened = await desk.open(**{"class": ticket_class, "account_no": "A1", "priority": "P1"})
+    opened = await desk.open(REP, **{"class": ticket_class, "account_no": "A1", "priority": "P1"})
     listed = (await desk.get(f"/v1/tickets?class={ticket_class}&state=open&unit=SP-1", *REP)).json()
     assert listed == {
         "items": [
@@ -110,7 +110,7 @@ async def test_a_ticket_is_assigned_handed_on_and_resolved_with_a_cause(desk: De
 
 
 async def test_an_open_ticket_may_be_resolved_at_once(desk: Desk) -> None:
-    ticket = await desk.open(**{"class": "enquiry"})
+    ticket = await desk.open(REP, **{"class": "enquiry"})
     done = await desk.post(f"/v1/tickets/{ticket['ticket_id']}/resolution", REP, {"cause_code": "information_given"})
     assert (done.status_code, done.json()["state"]) == (200, "resolved")
 
