@@ -28,6 +28,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 
 from shared import idempotency, identity, observability
@@ -143,7 +144,10 @@ async def _idempotent(
     key: Annotated[
         str | None,
         Header(
-            alias="Idempotency-Key", max_length=idempotency.MAX_KEY + 2, description="Sent again, a request has its effect once."
+            alias="Idempotency-Key",
+            max_length=idempotency.MAX_KEY + 2,
+            pattern=idempotency.KEY,
+            description="Sent again with the same key, a request has its effect once.",
         ),
     ] = None,
 ) -> None:
@@ -209,6 +213,7 @@ def create_app(service: str, router: APIRouter, title: str, settings: Settings |
     app.state.settings = settings
     app.state.allowed_hosts = frozenset()
     app.state.root_unit = None
+    app.state.operations = router.routes
     app.state.rules = {operation: POLICY[operation] for operation in operations}
     app.state.checks = {}
     app.include_router(router)
@@ -280,14 +285,26 @@ async def _on_invalid(_request: Request, error: Exception) -> Response:
     """Say what is wrong and where, never what was sent: it may be personal."""
     assert isinstance(error, RequestValidationError)
     faults = [{"where": ".".join(map(str, fault["loc"]))[:200], "what": fault["msg"]} for fault in error.errors()[:20]]
-    return _answer(Invalid("; ".join(f"{fault['where']}: {fault['what']}" for fault in faults[:3]), extra={"errors": faults}))
+    return _answer(
+        Invalid(
+            "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults[:3]), "invalid-request", extra={"errors": faults}
+        )
+    )
 
 
-async def _on_http(_request: Request, error: Exception) -> Response:
+async def _on_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     slugs = {404: ("no-such-path", "There is nothing at this address"), 405: ("method-not-allowed", "Method not allowed")}
     slug, title = slugs.get(error.status_code, ("invalid-request", "The request is not valid"))
-    return _answer(Problem(error.status_code, slug, title, headers=error.headers))
+    headers = {"Allow": _methods_at(request)} if error.status_code == 405 else error.headers
+    return _answer(Problem(error.status_code, slug, title, headers=headers))
+
+
+def _methods_at(request: Request) -> str:
+    """Name all methods of an address: Starlette names those of the first route that matches."""
+    path = get_route_path(request.scope)
+    routes: list[APIRoute] = request.app.state.operations
+    return ", ".join(sorted(method for route in routes if route.path_regex.match(path) for method in route.methods or ()))
 
 
 def _describe(app: FastAPI) -> None:

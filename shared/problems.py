@@ -61,9 +61,9 @@ class Conflict(Problem):
 
 
 class Invalid(Problem):
-    """The request is well formed but breaks a rule of the business (422)."""
+    """The request breaks a rule (422); `type_slug` names the rule, `invalid-request` is the OpenAPI document's own."""
 
-    def __init__(self, detail: str, type_slug: str = "invalid-request", *, extra: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, detail: str, type_slug: str, *, extra: Mapping[str, Any] | None = None) -> None:
         super().__init__(422, type_slug, "The request is not valid", detail, extra=extra)
 
 

@@ -1,5 +1,6 @@
 """Wire types that several services share: months, quarters, instants, codes, and the strict base of request bodies."""
 
+import re
 from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -23,16 +24,24 @@ Int8 = Annotated[int, Field(ge=-(2**63), lt=2**63)]
 """What PostgreSQL's bigint holds."""
 
 
-def _text_only(value: Any) -> Any:
-    if not isinstance(value, str | date | UUID):
-        raise ValueError("must be text")  # noqa: TRY004 - pydantic turns a ValueError into a 422
-    return value
+INSTANT = (
+    r"^(20[0-9]{2}|2100)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,6})?"
+    r"(Z|[+-](0[0-9]|1[0-4]):[0-5][0-9])$"
+)
+DAY = r"^(20[0-9]{2}|2100)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
+ID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
 
-def _within_century(value: datetime) -> datetime:
-    if not 2000 <= value.year <= 2100:
-        raise ValueError("must lie in 2000-2100")
-    return value
+def _shaped(pattern: str) -> BeforeValidator:
+    """Take text of one shape only: pydantic alone would read "0.5" as an instant, and a date of the year 1."""
+    shape = re.compile(pattern)
+
+    def check(value: Any) -> Any:
+        if isinstance(value, date | UUID) or (isinstance(value, str) and len(value) <= 40 and shape.fullmatch(value)):
+            return value
+        raise ValueError(f"must be text like {pattern}")
+
+    return BeforeValidator(check)
 
 
 def instant_text(value: datetime) -> str:
@@ -43,15 +52,28 @@ def instant_text(value: datetime) -> str:
 Instant = Annotated[
     AwareDatetime,
     Field(strict=False),
-    BeforeValidator(_text_only),
+    _shaped(INSTANT),
     PlainSerializer(instant_text, return_type=str, when_used="json"),
-    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2018-04-01T00:30:00+08:00"]}),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": INSTANT, "examples": ["2018-04-01T00:30:00+08:00"]}),
 ]
 """An instant; as input any offset, as output +08:00."""
-Day = Annotated[date, Field(strict=False), BeforeValidator(_text_only)]
+Day = Annotated[
+    date,
+    Field(strict=False),
+    _shaped(DAY),
+    WithJsonSchema({"type": "string", "format": "date", "pattern": DAY, "examples": ["2018-03-01"]}),
+]
 """A business day, 'YYYY-MM-DD'."""
-Id = Annotated[UUID, Field(strict=False), BeforeValidator(_text_only)]
+Id = Annotated[UUID, Field(strict=False), _shaped(ID), WithJsonSchema({"type": "string", "format": "uuid"})]
 """A public id."""
+
+
+def free_text(longest: int) -> StringConstraints:
+    """Constrain text that people write: trimmed, 1 to `longest` characters, not only white space.
+
+    The pattern says the last in the OpenAPI document too, which a trimmed `min_length` cannot.
+    """
+    return StringConstraints(strip_whitespace=True, min_length=1, max_length=longest, pattern=r"\S")
 
 
 class StrictModel(BaseModel):

@@ -1,8 +1,8 @@
 """The small world of the access matrix: an organisation, two accounts, their history, and one request per operation.
 
-    HQ ── D1 ── B1 ── O1          account 755-1 is served by branch B1 (its VIP task lies with district D1)
-     │     └── B2 ── O2           account 755-3 by outlet O1
-     └── D2 ── B3                 account 755-2 by branch B3
+    HQ ── D1 ── B1 ── O1     account 7551234567 is served by branch B1 (its VIP task lies with district D1),
+     │     └── B2 ── O2      account 7551234569 by outlet O1,
+     └── D2 ── B3            account 7551234568 by branch B3; the first is the example in the OpenAPI documents
 
 A service that gets a new operation adds its request to PROBES; one that needs other facts adds them to its `*_world`.
 """
@@ -42,14 +42,14 @@ UNITS: dict[str, tuple[str, str | None]] = {
     "O1": ("outlet", "B1"),
     "O2": ("outlet", "B2"),
 }
-ACCOUNTS: dict[str, tuple[str, str | None]] = {"755-1": ("B1", None), "755-2": ("B3", None), "755-3": ("B1", "O1")}
-OWN, OTHER = "755-1", "755-2"
+ACCOUNTS: dict[str, tuple[str, str | None]] = {"7551234567": ("B1", None), "7551234568": ("B3", None), "7551234569": ("B1", "O1")}
+OWN, OTHER = "7551234567", "7551234568"
 OPENED = date(2018, 1, 1)
 TASKS = {Role.DISTRICT_HEAD: ("2018-01", "vip", "D1"), Role.BRANCH_MANAGER: ("2018-02", "key", "B1")}
 """Role, and month, tier and unit of its task; everybody else is asked about the general account's task, in B1 too."""
 GENERAL_TASK = ("2018-03", "general", "B1")
 DECISION = natural_id("decision", OWN, "2018-03")
-TICKET = natural_id("ticket", "W-1", "damaged")
+TICKET = natural_id("ticket", "SF1234567890123", "damaged")
 BLOCKS = ("cause", "satisfaction", "other_needs", "competitor", "news_passed_on")
 
 
@@ -74,7 +74,7 @@ def organisation() -> list[Event]:
 
 
 def charges() -> list[Event]:
-    amounts = {"755-1": {1: 900_000, 2: 0, 3: 300_000}, "755-2": {1: 500_000, 2: 500_000}, "755-3": {3: 100_000}}
+    amounts = {"7551234567": {1: 900_000, 2: 0, 3: 300_000}, "7551234568": {1: 500_000, 2: 500_000}, "7551234569": {3: 100_000}}
     return [
         FreightCharged(
             charge_no=f"CH-{account}-{month}",
@@ -100,7 +100,7 @@ def scans() -> list[Event]:
             destination=Destination(city="", region=""),
             pieces=1,
         )
-        for waybill, account in (("W-1", OWN), ("W-2", OTHER))
+        for waybill, account in (("SF1234567890123", OWN), ("W-2", OTHER))
     ]
 
 
@@ -204,7 +204,8 @@ def _task(role: Role) -> tuple[str, str]:
 
 def _work(role: Role, action: str, body: Any = None, also: str = "") -> Probe:
     task, unit = _task(role)
-    reset = f"UPDATE tasks SET state = 'open', claimed_by = NULL, claimed_at = NULL, done_by = NULL, done_at = NULL WHERE task_id = '{task}'"
+    nobody = "claimed_by = NULL, claimed_at = NULL, done_by = NULL, done_at = NULL"
+    reset = f"UPDATE tasks SET state = 'open', {nobody} WHERE task_id = '{task}'"
     return Probe("POST", f"/v1/tasks/{task}/{action}", body, unit, before=reset + also.format(task=task, unit=unit))
 
 
@@ -231,14 +232,14 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
             ]
         },
     ),
-    "customer.list_accounts": lambda role: Probe("GET", "/v1/accounts", shows='"755-1"'),
-    "customer.read_account": lambda role: Probe("GET", "/v1/accounts/755-1"),
-    "customer.read_account_360": lambda role: Probe("GET", "/v1/accounts/755-1/360"),
-    "tiering.read_account_freight": lambda role: Probe("GET", "/v1/accounts/755-1/freight?from=2018-01&to=2018-03"),
-    "tiering.read_account_tiers": lambda role: Probe("GET", "/v1/accounts/755-1/tiers"),
-    "tiering.list_tiers": lambda role: Probe("GET", "/v1/tiers", shows='"755-1"'),
-    "tiering.list_grades": lambda role: Probe("GET", "/v1/grades", shows='"755-1"'),
-    "tiering.list_movements": lambda role: Probe("GET", "/v1/movements", shows='"755-1"'),
+    "customer.list_accounts": lambda role: Probe("GET", "/v1/accounts", shows='"7551234567"'),
+    "customer.read_account": lambda role: Probe("GET", "/v1/accounts/7551234567"),
+    "customer.read_account_360": lambda role: Probe("GET", "/v1/accounts/7551234567/360"),
+    "tiering.read_account_freight": lambda role: Probe("GET", "/v1/accounts/7551234567/freight?from=2018-01&to=2018-03"),
+    "tiering.read_account_tiers": lambda role: Probe("GET", "/v1/accounts/7551234567/tiers"),
+    "tiering.list_tiers": lambda role: Probe("GET", "/v1/tiers", shows='"7551234567"'),
+    "tiering.list_grades": lambda role: Probe("GET", "/v1/grades", shows='"7551234567"'),
+    "tiering.list_movements": lambda role: Probe("GET", "/v1/movements", shows='"7551234567"'),
     "tiering.read_decision": lambda role: Probe("GET", f"/v1/decisions/{DECISION}"),
     "retention.list_tasks": lambda role: Probe("GET", "/v1/tasks", unit=_task(role)[1], shows=_task(role)[0]),
     "retention.read_task": lambda role: Probe("GET", f"/v1/tasks/{_task(role)[0]}", unit=_task(role)[1]),
@@ -254,5 +255,5 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "tickets.resolve_ticket": lambda role: Probe(
         "POST", f"/v1/tickets/{TICKET}/resolution", {"cause_code": "sorting"}, before=_REOPEN
     ),
-    "tickets.read_parcel": lambda role: Probe("GET", "/v1/parcels/W-1"),
+    "tickets.read_parcel": lambda role: Probe("GET", "/v1/parcels/SF1234567890123"),
 }

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Any, Literal
 from unittest import mock
 
@@ -13,6 +12,7 @@ import pytest
 from fastapi import FastAPI, Query
 from pydantic import Field
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.access import ALL, HQ_OPERATORS, POLICY, STAFF, Reach, Rule
 from shared.db import before_commit
@@ -71,6 +71,25 @@ class Toy:
         return await self.owner.fetchval("SELECT count(*) FROM inbox WHERE source = $1", source)
 
 
+async def go_wrong(session: AsyncSession, then: str, owner: asyncpg.Connection, wait: asyncio.Event) -> None:
+    """What may happen after a write and before its commit."""
+    if then == "refuse":
+        raise Conflict("row-is-closed", "The row is closed.")
+    if then == "crash":
+        raise KeyError("13812345678 secret of the house")
+    if then == "fail-commit":
+        await session.execute(text("INSERT INTO judged_late VALUES (1), (1)"))
+    if then == "wait":
+        await wait.wait()
+    if then == "cut":
+        pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+
+        async def cut(_session: Any) -> None:
+            await owner.execute("SELECT pg_terminate_backend($1, 1000)", pid)
+
+        before_commit(session, cut)
+
+
 def make_toy(owner: asyncpg.Connection, wait: asyncio.Event) -> FastAPI:
     router = Router()
 
@@ -100,21 +119,7 @@ def make_toy(owner: asyncpg.Connection, wait: asyncio.Event) -> FastAPI:
         insert = "INSERT INTO inbox (source, event_id) VALUES (:name, gen_random_uuid()::text)"
         await session.execute(text(insert), {"name": row.name})
         number = (await session.execute(text("SELECT nextval('numbers')"))).scalar_one()
-        if row.then == "refuse":
-            raise Conflict("row-is-closed", "The row is closed.")
-        if row.then == "crash":
-            raise KeyError("13812345678 secret of the house")
-        if row.then == "fail-commit":
-            await session.execute(text("INSERT INTO judged_late VALUES (1), (1)"))
-        if row.then == "wait":
-            await wait.wait()
-        if row.then == "cut":
-            pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
-
-            async def cut(_session: Any) -> None:
-                await owner.execute("SELECT pg_terminate_backend($1, 1000)", pid)
-
-            before_commit(session, cut)
+        await go_wrong(session, row.then, owner, wait)
         return Made(name=row.name, number=number)
 
     @router.put("/v1/all", name="tickets.put_all", responses=PROBLEMS)

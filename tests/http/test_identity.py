@@ -271,7 +271,7 @@ async def test_keys_by_url(issuer: Issuer) -> None:
 
     server = Server(Config(app, port=0, log_config=None, lifespan="off"))
     serving = asyncio.create_task(server.serve())
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - uvicorn tells by this flag only
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     settings = load_settings(oidc_issuer=ISSUER, oidc_jwks_url=f"http://127.0.0.1:{port}/jwks")

@@ -41,8 +41,8 @@ async def test_no_2xx_for_an_absent_write_while_connections_are_cut_at_random(to
         while not done.is_set():
             await asyncio.sleep(rng.uniform(0.002, 0.03))
             cuts += await toy.owner.fetchval(
-                "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity WHERE application_name = 'tickets_web' "
-                "AND datname = current_database() ORDER BY random() LIMIT 1) AS victim"
+                "SELECT count(pg_terminate_backend(pid)) FROM (SELECT pid FROM pg_stat_activity "
+                "WHERE application_name = 'tickets_web' AND datname = current_database() ORDER BY random() LIMIT 1) AS victim"
             )
         return cuts
 

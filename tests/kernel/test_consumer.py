@@ -15,8 +15,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared import consumer
+from shared.batches import Breaker
 from shared.clock import SHANGHAI
-from shared.consumer import Breaker, Dispatcher, Subscription, consume
+from shared.consumer import Consumer, Dispatcher, Subscription
 from shared.db import Database
 from shared.events import Delivery, Rejected, ShipmentStatusChanged
 from shared.events.envelope import headers_for
@@ -65,7 +66,7 @@ async def keep(session: AsyncSession, deliveries: Sequence[Delivery[ShipmentStat
 @asynccontextmanager
 async def consuming(database: Database, bootstrap: str, slot: str = "1") -> AsyncIterator[asyncio.Task[None]]:
     dispatcher = Dispatcher("tickets", [Subscription(ShipmentStatusChanged, keep)])
-    task = asyncio.create_task(consume(database, dispatcher, bootstrap, slot))
+    task = asyncio.create_task(Consumer(database, dispatcher, bootstrap, slot).run())
     try:
         yield task
     finally:
