@@ -1,16 +1,15 @@
 """The consumer: Kafka to a service's rooms, with an exactly-once effect.
 
-One loop per partition. One transaction per batch holds the effects, the follow-up events, the parked events and the partition's
-next offset in our own table, the fence: `SELECT ... FOR UPDATE`, skip what is behind it. So a batch is applied wholly or not at
-all, and a second owner of the partition applies nothing twice. Kafka's own offsets are for lag monitors only.
+One batch per partition at a time, in one transaction that holds the effects, the follow-up events, the parked events and the
+partition's next offset in our own table, the fence: `SELECT ... FOR UPDATE`, skip what is behind it. So a batch is applied
+wholly or not at all, and a second owner of the partition applies nothing twice. Kafka's own offsets are for lag monitors only.
 """
 
 import asyncio
 import faulthandler
 import random
 import time
-from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +17,13 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared import outbox
+from shared.batches import Batch, Breaker, CutError, read_batch
 from shared.db import Database, driver, is_infrastructure, patiently
-from shared.events.envelope import INBOUND_TOPICS, Delivery, Event, Rejected, Skipped, Unreadable, decode
+from shared.events.envelope import Delivery, Event, Rejected
 from shared.kafka import Partition, Reader
 from shared.observability import (
     EVENTS,
-    EVENTS_SKIPPED,
     HANDLER_BATCH,
     HANDLER_SECONDS,
     PARKED_TOTAL,
@@ -34,9 +34,6 @@ from shared.parked import park
 
 BATCH = 2000
 WAIT_MS = 1000
-PARKED_IN_A_ROW = 100
-WINDOW = 10_000
-WINDOW_PARKED = WINDOW // 100
 TRIES = 5
 """An error that is neither an outage nor bad data is tried this often before the event that causes it is parked."""
 STUCK_SECONDS = 120
@@ -59,94 +56,6 @@ class OutOfPlaceError(Exception):
 
 class PartitionStoppedError(Exception):
     """Too many events were parked; the partition waits for a person."""
-
-
-class CutError(Exception):
-    """The breaker trips inside a batch: only its first `count` records may be applied."""
-
-    def __init__(self, count: int) -> None:
-        super().__init__(count)
-        self.count = count
-
-
-class Breaker:
-    """Counts parked events of one partition, so that a broken publisher does not park everything."""
-
-    def __init__(self, in_a_row: int = 0, window: Sequence[bool] = ()) -> None:
-        self._in_a_row = in_a_row
-        self._window = deque(window, WINDOW)
-        self._parked = sum(self._window)
-
-    def after(self, parked: Sequence[bool]) -> tuple["Breaker", int, str | None]:
-        """Return the breaker after these events, how many of them count, and why the partition stops there, or None."""
-        later = Breaker(self._in_a_row, self._window)
-        for count, flag in enumerate(parked, 1):
-            reason = later._note(flag)
-            if reason is not None:
-                return later, count, reason
-        return later, len(parked), None
-
-    def _note(self, parked: bool) -> str | None:
-        self._in_a_row = self._in_a_row + 1 if parked else 0
-        if len(self._window) == WINDOW:
-            self._parked -= self._window[0]
-        self._window.append(parked)
-        self._parked += parked
-        if self._in_a_row >= PARKED_IN_A_ROW:
-            return f"{PARKED_IN_A_ROW} events in a row were parked"
-        if len(self._window) == WINDOW and self._parked >= WINDOW_PARKED:
-            return f"{self._parked} of the last {WINDOW} events were parked"
-        return None
-
-
-@dataclass(slots=True)
-class Batch:
-    """Records of one partition, read: what to handle, and what cannot be read with the reason."""
-
-    records: Sequence[Any]
-    deliveries: list[Delivery[Any]]
-    unreadable: dict[int, str]
-    """Reason by offset."""
-
-    def upto(self, count: int) -> "Batch":
-        """Return the batch of the first `count` records."""
-        records = self.records[:count]
-        end = records[-1].offset
-        return Batch(
-            records,
-            [delivery for delivery in self.deliveries if delivery.offset <= end],
-            {offset: reason for offset, reason in self.unreadable.items() if offset <= end},
-        )
-
-    def after(self, fence: int) -> "Batch":
-        """Return the batch without the records behind the fence."""
-        if self.records[0].offset >= fence:
-            return self
-        return Batch(
-            [record for record in self.records if record.offset >= fence],
-            [delivery for delivery in self.deliveries if delivery.offset >= fence],
-            {offset: reason for offset, reason in self.unreadable.items() if offset >= fence},
-        )
-
-
-def read_batch(records: Sequence[Any], types: Mapping[str, type[Event]], service: str) -> Batch:
-    """Decode records; on our own topics a type without subscription is skipped and counted."""
-    skipped: Counter[str] = Counter()
-    deliveries: list[Delivery[Any]] = []
-    unreadable: dict[int, str] = {}
-    for record in records:
-        try:
-            decoded = decode(record, types, inbound=record.topic in INBOUND_TOPICS)
-        except Unreadable as error:
-            unreadable[record.offset] = str(error)
-            continue
-        if isinstance(decoded, Skipped):
-            skipped[decoded.type] += 1
-        else:
-            deliveries.append(decoded)
-    for kind, count in skipped.items():
-        EVENTS_SKIPPED.labels(service, kind).inc(count)
-    return Batch(records, deliveries, unreadable)
 
 
 class Dispatcher:
@@ -178,12 +87,14 @@ class Dispatcher:
         """Hand over one event at a time, each in a savepoint, so that one bad event is rejected alone."""
         rejected: list[Rejected] = []
         for delivery in deliveries:
+            published = outbox.collected(session)
             try:
                 async with session.begin_nested():
                     rejected += await self.handle(session, [delivery])
             except Exception as error:
                 if is_infrastructure(error):
                     raise
+                outbox.take_back(session, published)
                 rejected.append(Rejected(delivery, reason_of(error)))
         return rejected
 
@@ -197,8 +108,8 @@ def reason_of(error: BaseException) -> str:
     return f"{type(cause).__name__}{f' {sqlstate}' if sqlstate else ''}: {line}"
 
 
-class PartitionLoop:
-    """Applies the records of one partition, batch after batch."""
+class Applier:
+    """Applies the records of one partition, one batch at a time."""
 
     def __init__(self, database: Database, dispatcher: Dispatcher, reader: Reader, partition: Partition) -> None:
         self._database = database
@@ -211,14 +122,15 @@ class PartitionLoop:
         self.stopped = False
         self.alive_at = time.monotonic()
 
-    async def run(self) -> None:
-        """Read and apply while the partition is ours."""
-        while self.partition in self._reader.assigned:
-            self.alive_at = time.monotonic()
-            records = await self._reader.fetch(self.partition, BATCH, WAIT_MS)
-            if records:
-                batch = read_batch(records, self._dispatcher.types, self._database.service)
-                await self._apply_until_done(batch)
+    async def apply(self, records: Sequence[Any]) -> None:
+        """Apply records; returns when their effects are committed, or when the partition has stopped."""
+        batch = read_batch(records, self._dispatcher.types, self._database.service)
+        try:
+            await self._apply_until_done(batch)
+        except PartitionStoppedError as stop:
+            reason = str(stop)
+            log.error("partition_stopped", topic=self.partition[0], partition=self.partition[1], reason=reason)
+            await patiently(lambda: self._mark_stopped(reason))
 
     async def _apply_until_done(self, batch: Batch) -> None:
         """Apply a batch; outages are waited out, other errors end in the parking of the event that causes them."""
@@ -273,7 +185,7 @@ class PartitionLoop:
         if stopped is not None:
             raise PartitionStoppedError(stopped)
 
-    async def mark_stopped(self, reason: str) -> None:
+    async def _mark_stopped(self, reason: str) -> None:
         """Leave word in the database that this partition waits for a person."""
         self.stopped = True
         async with self._database.transaction() as session:
@@ -336,66 +248,69 @@ async def start_offsets(database: Database, reader: Reader, partitions: Sequence
     return found
 
 
-async def consume(database: Database, dispatcher: Dispatcher, bootstrap: str, slot: str) -> None:
-    """Consume the service's topics until cancelled: one loop for each partition that is ours."""
+class Consumer:
+    """Fetches from all partitions that are ours and applies each partition's batches one after the other."""
 
-    async def seek(partitions: Sequence[Partition]) -> dict[Partition, int]:
-        return await patiently(lambda: start_offsets(database, reader, partitions))
+    def __init__(self, database: Database, dispatcher: Dispatcher, bootstrap: str, slot: str) -> None:
+        self._database = database
+        self._dispatcher = dispatcher
+        self._reader = Reader(bootstrap, database.service, slot, dispatcher.topics, self._seek)
+        self._appliers: dict[Partition, Applier] = {}
+        self._applying: dict[Partition, asyncio.Task[None]] = {}
 
-    async def forget_stops() -> None:
-        async with database.transaction() as session:
+    async def run(self) -> None:
+        """Consume until cancelled."""
+        await patiently(self._forget_stops)
+        await self._reader.start()
+        commits = asyncio.create_task(self._commit_for_monitors(), name="commits")
+        try:
+            while True:
+                await self._fetch()
+        finally:
+            tasks = [commits, *self._applying.values()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._reader.stop()
+
+    async def _fetch(self) -> None:
+        """Fetch once from the partitions that are not being applied; ends early when one of those is done."""
+        idle = [p for p in self._reader.assigned if p not in self._applying and not self._applier(p).stopped]
+        fetching = asyncio.create_task(self._reader.fetch(idle, BATCH, WAIT_MS))
+        await asyncio.wait([fetching, *self._applying.values()], return_when=asyncio.FIRST_COMPLETED)
+        if not fetching.done():
+            fetching.cancel()  # nothing is lost: records leave the client only when it answers
+        for partition, task in list(self._applying.items()):
+            if task.done():
+                del self._applying[partition]
+                task.result()
+            elif time.monotonic() - self._appliers[partition].alive_at > STUCK_SECONDS:
+                faulthandler.dump_traceback()
+                raise RuntimeError(f"a batch of {partition} has not moved for {STUCK_SECONDS} s")
+        try:
+            fetched = await fetching
+        except asyncio.CancelledError:
+            if not fetching.cancelled():
+                raise
+            return
+        for partition, records in fetched.items():
+            self._applying[partition] = asyncio.create_task(self._applier(partition).apply(records), name=str(partition))
+
+    def _applier(self, partition: Partition) -> Applier:
+        if partition not in self._appliers:
+            self._appliers[partition] = Applier(self._database, self._dispatcher, self._reader, partition)
+        return self._appliers[partition]
+
+    async def _seek(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        return await patiently(lambda: start_offsets(self._database, self._reader, partitions))
+
+    async def _forget_stops(self) -> None:
+        async with self._database.transaction() as session:
             await session.execute(text("UPDATE consumer_offsets SET stopped_reason = NULL WHERE stopped_reason IS NOT NULL"))
 
-    await patiently(forget_stops)
-    reader = Reader(bootstrap, database.service, slot, dispatcher.topics, seek)
-    await reader.start()
-    loops: dict[Partition, tuple[PartitionLoop, asyncio.Task[None]]] = {}
-    try:
+    async def _commit_for_monitors(self) -> None:
         while True:
-            for partition in reader.assigned - loops.keys():
-                loop = PartitionLoop(database, dispatcher, reader, partition)
-                loops[partition] = loop, asyncio.create_task(_guarded(loop), name=f"{partition[0]}-{partition[1]}")
-            for partition in loops.keys() - reader.assigned:
-                loops.pop(partition)[1].cancel()
-            _check(loops)
-            offsets = {p: loop.next_offset for p, (loop, _) in loops.items() if loop.next_offset is not None}
+            await asyncio.sleep(1)
+            offsets = {p: a.next_offset for p, a in self._appliers.items() if a.next_offset is not None}
             if offsets:
-                await reader.commit(offsets)
-            await _changed(reader)
-    finally:
-        for _, task in loops.values():
-            task.cancel()
-        await asyncio.gather(*(task for _, task in loops.values()), return_exceptions=True)
-        await reader.stop()
-
-
-async def _guarded(loop: PartitionLoop) -> None:
-    """Run a loop; a stopped partition rests and says so, the others go on."""
-    try:
-        await loop.run()
-    except PartitionStoppedError as stop:
-        topic, number = loop.partition
-        log.error("partition_stopped", topic=topic, partition=number, reason=str(stop))
-        await patiently(lambda: loop.mark_stopped(str(stop)))
-        await asyncio.Event().wait()
-
-
-def _check(loops: Mapping[Partition, tuple[PartitionLoop, asyncio.Task[None]]]) -> None:
-    """End the process when a loop has ended or hangs: the supervisor starts it afresh."""
-    for partition, (loop, task) in loops.items():
-        if task.done():
-            task.result()
-            raise RuntimeError(f"the loop of {partition} ended")
-        if not loop.stopped and time.monotonic() - loop.alive_at > STUCK_SECONDS:
-            faulthandler.dump_traceback()
-            raise RuntimeError(f"the loop of {partition} has not moved for {STUCK_SECONDS} s")
-
-
-async def _changed(reader: Reader) -> None:
-    """Wait for a change of the assignment, at most a second."""
-    try:
-        async with asyncio.timeout(1):
-            await reader.changed.wait()
-    except TimeoutError:
-        return
-    reader.changed.clear()
+                await self._reader.commit(offsets)

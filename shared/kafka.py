@@ -128,13 +128,12 @@ class Reader(ConsumerRebalanceListener):
             request_timeout_ms=10_000,
             retry_backoff_ms=100,
             max_poll_interval_ms=600_000,
-            fetch_max_wait_ms=100,
+            fetch_max_wait_ms=500,
             metadata_max_age_ms=30_000,
         )
         self._topics = topics
         self._seek = seek
         self.assigned: set[Partition] = set()
-        self.changed = asyncio.Event()
 
     async def start(self) -> None:
         """Join the group."""
@@ -152,33 +151,35 @@ class Reader(ConsumerRebalanceListener):
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Stop reading what another member takes over; the fence makes a transaction under way harmless."""
         self.assigned -= {(tp.topic, tp.partition) for tp in revoked}
-        self.changed.set()
 
     async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
         """Seek to the offsets of record before the first fetch."""
         partitions = [(tp.topic, tp.partition) for tp in assigned]
         await self.seek(partitions)
         self.assigned |= set(partitions)
-        self.changed.set()
 
     async def seek(self, partitions: Sequence[Partition]) -> None:
         """Move to the offsets of record."""
         for (topic, partition), offset in (await self._seek(partitions)).items():
             self._consumer.seek(TopicPartition(topic, partition), offset)
 
-    async def fetch(self, partition: Partition, limit: int, wait_ms: int) -> Sequence[Record]:
-        """Return the next records of one partition; none after the wait, or while the broker is away."""
-        tp = TopicPartition(*partition)
+    async def fetch(self, partitions: Sequence[Partition], limit: int, wait_ms: int) -> dict[Partition, list[Record]]:
+        """Return the next records of these partitions, at most `limit`; none after the wait or while the broker is away."""
+        if not partitions:
+            await asyncio.sleep(wait_ms / 1000)
+            return {}
         batches: dict[TopicPartition, list[Record]] = {}
         try:
-            batches = await self._consumer.getmany(tp, timeout_ms=wait_ms, max_records=limit)
+            batches = await self._consumer.getmany(
+                *(TopicPartition(*partition) for partition in partitions), timeout_ms=wait_ms, max_records=limit
+            )
         except NoOffsetForPartitionError:  # the seek on assignment was lost
-            await self.seek([partition])
+            await self.seek(partitions)
         except KafkaError as error:
             if not error.retriable:
                 raise
             await asyncio.sleep(0.1)
-        return batches.get(tp, [])
+        return {(tp.topic, tp.partition): records for tp, records in batches.items()}
 
     async def log_start(self, partition: Partition) -> int:
         """Return the first offset that the broker still has."""

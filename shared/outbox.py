@@ -53,6 +53,19 @@ def publish_query(session: AsyncSession, event: type[Event], select_sql: str, pa
     _pending(session).queries.append((event, select_sql, params))
 
 
+def collected(session: AsyncSession) -> tuple[int, int]:
+    """Say how much this transaction has collected, for `take_back` after a savepoint was rolled back."""
+    pending: _Pending = session.info.get("outbox", _Pending())
+    return len(pending.events), len(pending.queries)
+
+
+def take_back(session: AsyncSession, before: tuple[int, int]) -> None:
+    """Forget what was collected since."""
+    pending: _Pending = session.info.get("outbox", _Pending())
+    del pending.events[before[0] :]
+    del pending.queries[before[1] :]
+
+
 def _pending(session: AsyncSession) -> _Pending:
     before_commit(session, _write)
     pending: _Pending = session.info.setdefault("outbox", _Pending())
@@ -77,6 +90,8 @@ async def _write(session: AsyncSession) -> None:
             {**params, "topic": event.TOPIC, "type": event.TYPE, "trace": trace},
         )
     events = pending.events
+    if not (events or pending.queries):
+        return
     await connection.execute(
         _INSERT,
         [event.TOPIC for event in events],

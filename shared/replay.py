@@ -24,12 +24,12 @@ from shared.history.folder import History
 from shared.history.organisation import Account, Unit
 from shared.kafka import EndOffsets, Message, Publisher
 from shared.scheduler import CHANNEL, DAILY_AT, daily_instants
-from shared.settlement import PartitionStopped, Reading, Settlement
+from shared.settlement import PartitionStopped, Settlement
 
 CLOCK_ORDER = (("tiering",), ("customer", "tickets", "retention"))
 """Closes and re-judging are settled before promises and overdue tasks are looked at: a withdrawn movement cancels its task."""
 STALLED_SECONDS = 60
-POLL_SECONDS = 0.002
+POLL_SECONDS = 0.003
 CHUNK = 2000
 SOURCE = "/express-crm/replay"
 Dated = tuple[datetime, Event]
@@ -153,28 +153,32 @@ class Replay:
         await self._set_clock(instant)
 
     async def _set_clock(self, instant: datetime) -> None:
-        """Set the clock to S in each service, and wait until what follows has settled."""
+        """Set the clock to S in each service, and wait until what follows has settled; where nothing follows, nothing waits."""
         for services in CLOCK_ORDER:
             await self._again(self._write_clock, services, instant)
             while True:
-                ran, reading = await self._again(self.settlement.ran, instant, services)
-                if ran:
+                seen = await self._again(self.settlement.glance, services)
+                if all(row["through"] >= instant for row in seen.values()):
                     break
-                await self._wait(reading)
-            if reading.written != self._written or any(reading.unsent.values()):
+                await self._wait(seen)
+            if any(row["unsent"] or row["written"] != self._written.get(service) for service, row in seen.items()):
                 await self._settle(instant, services)
 
     async def _settle(self, instant: datetime, services: Sequence[str] = ()) -> None:
+        """Wait until all has settled. The full reading is taken only when a glance finds nothing moving any more."""
+        before = None
         while True:
-            reading = await self._again(self.settlement.read)
-            if self.settlement.is_settled(reading, instant, services):
-                self._written = reading.written
-                return
-            await self._wait(reading)
+            seen = await self._again(self.settlement.glance, tuple(self._databases))
+            if seen == before and not any(row["unsent"] for row in seen.values()):
+                reading = await self._again(self.settlement.read)
+                if self.settlement.is_settled(reading, instant, services):
+                    self._written = reading.written
+                    return
+            before = seen
+            await self._wait(seen)
 
-    async def _wait(self, reading: Reading) -> None:
+    async def _wait(self, seen: object) -> None:
         """Wait a little; end the replay when nothing at all has moved for a minute."""
-        seen = (reading.through, reading.offsets, reading.unsent, reading.written)
         if seen != self._seen:
             self._seen, self._moved_at = seen, time.monotonic()
         elif time.monotonic() - self._moved_at > STALLED_SECONDS:

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from shared.consumer import Dispatcher, Subscription, consume
+from shared.consumer import Consumer, Dispatcher, Subscription
 from shared.db import Database
 from shared.scheduler import Schedule, Scheduler
 from shared.settings import Settings
@@ -25,11 +25,9 @@ class Worker:
         """Work until SIGTERM or SIGINT; every wait is bounded."""
         database = Database(self.service, settings.database_url(self.service), "worker")
         await database.open()
+        dispatcher = Dispatcher(self.service, self.subscriptions)
         tasks = [
-            asyncio.create_task(
-                consume(database, Dispatcher(self.service, self.subscriptions), settings.bootstrap(), settings.slot),
-                name="consumer",
-            ),
+            asyncio.create_task(Consumer(database, dispatcher, settings.bootstrap(), settings.slot).run(), name="consumer"),
             asyncio.create_task(Scheduler(database, self.schedules).run(), name="scheduler"),
         ]
         try:

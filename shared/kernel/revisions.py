@@ -5,19 +5,21 @@ sees what the caller of a request may see. Every table gets exactly one of the t
 """
 
 from importlib.resources import files
+from typing import Any
 
-from alembic.operations import Operations
 from sqlalchemy import text
 
 from shared.working_days import seed_days
 
+Operation = Any
+"""`alembic.op`, the module, or an `Operations` of one's own."""
 OPEN = (
     *("business_clock", "outbox", "outbox_leases", "consumer_offsets", "parked_events", "inbox", "schedule_runs"),
     *("schedule_state", "idempotency_keys", "working_days", "units", "unit_ancestors"),
 )
 
 
-def create(op: Operations, service: str) -> None:
+def create(op: Operation, service: str) -> None:
     """Create the kernel's tables and functions, and seed the working days."""
     for statement in files("shared.kernel").joinpath("0001.sql").read_text(encoding="utf-8").split(";\n"):
         if statement.strip():
@@ -32,24 +34,24 @@ def create(op: Operations, service: str) -> None:
     scope_by_account(op, service, "account_branches")
 
 
-def scope_open(op: Operations, service: str, table: str) -> None:
+def scope_open(op: Operation, service: str, table: str) -> None:
     """Let every role of the service read and write all rows: the table holds nothing personal or commercial."""
     _policies(op, service, table, "true")
 
 
-def scope_by_unit(op: Operations, service: str, table: str) -> None:
+def scope_by_unit(op: Operation, service: str, table: str) -> None:
     """Scope rows by their column `unit_code`; a shipper sees the rows of its account where the table has `account_no`."""
     own = " OR account_no = current_setting('crm.account', true)" if _has(op, table, "account_no") else ""
     _policies(op, service, table, f"scope_covers_unit(unit_code){own}")
 
 
-def scope_by_account(op: Operations, service: str, table: str) -> None:
+def scope_by_account(op: Operation, service: str, table: str) -> None:
     """Scope rows by the unit of their account today; without an account by `branch_code`, where the table has it."""
     branch = "branch_code" if _has(op, table, "branch_code") else "NULL"
     _policies(op, service, table, f"scope_covers_account(account_no, {branch})")
 
 
-def grant(op: Operations, service: str) -> None:
+def grant(op: Operation, service: str) -> None:
     """Give both roles of the service the use of all tables; call it last in a revision."""
     roles = f"{service}_web, {service}_worker"
     op.execute(f"GRANT USAGE ON SCHEMA public TO {roles}")
@@ -57,7 +59,7 @@ def grant(op: Operations, service: str) -> None:
     op.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {roles}")
 
 
-def _policies(op: Operations, service: str, table: str, condition: str) -> None:
+def _policies(op: Operation, service: str, table: str, condition: str) -> None:
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     op.execute(f"CREATE POLICY all_rows ON {table} TO CURRENT_USER, {service}_worker USING (true) WITH CHECK (true)")
@@ -66,7 +68,7 @@ def _policies(op: Operations, service: str, table: str, condition: str) -> None:
     )
 
 
-def _has(op: Operations, table: str, column: str) -> bool:
+def _has(op: Operation, table: str, column: str) -> bool:
     found = op.get_bind().execute(
         text("SELECT 1 FROM information_schema.columns WHERE table_name = :table AND column_name = :column"),
         {"table": table, "column": column},

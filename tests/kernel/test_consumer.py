@@ -14,12 +14,12 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import consumer
+from shared import consumer, outbox
 from shared.batches import Breaker
 from shared.clock import SHANGHAI
 from shared.consumer import Consumer, Dispatcher, Subscription
 from shared.db import Database
-from shared.events import Delivery, Rejected, ShipmentStatusChanged
+from shared.events import Delivery, Rejected, ShipmentStatusChanged, UnitChanged
 from shared.events.envelope import headers_for
 from shared.kafka import EndOffsets, Message, Publisher, create_topics
 from shared.local.kafka import Kafka
@@ -55,6 +55,7 @@ async def keep(session: AsyncSession, deliveries: Sequence[Delivery[ShipmentStat
             rejected.append(Rejected(delivery, "refused by the rule"))
             continue
         if delivery.event.status == "LOST":
+            outbox.publish(session, UnitChanged(unit_code="GHOST", kind="branch", parent_code="HQ", version=1))
             raise ZeroDivisionError("a bug of ours")
         await session.execute(
             text("INSERT INTO arrivals (waybill_no, status) VALUES (:waybill_no, :status)"),
@@ -182,6 +183,9 @@ async def test_poison_is_parked_with_bytes_and_reason_and_the_neighbours_go_on(
     assert all(row["reason"] for row in parked)
     assert any("ZeroDivisionError" in row["reason"] for row in parked)
     assert any(row["reason"] == "refused by the rule" for row in parked)
+    async with kernel_db.transaction() as session:
+        published = (await session.execute(text("SELECT count(*) FROM outbox"))).scalar_one()
+    assert published == 0, "what a refused event published must be taken back with its effects"
 
 
 async def test_a_partition_stops_at_a_hundred_parked_in_a_row_and_the_others_go_on(
