@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     oidc_jwks_file: Path | None = Field(None, description="The same from a file, instead of the URL.")
     data_key_file: Path | None = Field(
         None,
-        description="File with at least 32 random bytes: seals names, signs cursors. Unset: made under the local directory (0600).",
+        description="File with at least 32 random bytes: seals names, signs cursors. Unset: one is made under `CRM_LOCAL`.",
     )
     http_host: str = Field("127.0.0.1", min_length=1, description="Address that HTTP listens on.")
     http_port: int = Field(8000, ge=1, le=65535, description="Port of the suite. A service served alone has 8001-8004.")
