@@ -28,12 +28,12 @@ events.register(app)
 tiers.register(app)
 
 
-def main() -> None:
-    """Run the command line; what a person can mend is one sentence on standard error."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line (of this process unless given); what a person can mend is one sentence on standard error."""
     from services.cli.common import CommandError
 
     try:
-        app()
+        app(arguments)
     except CommandError as problem:
         typer.echo(problem, err=True)
         sys.exit(problem.code)

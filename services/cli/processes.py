@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 Service = Annotated[str, typer.Argument(help="customer, tiering, retention or tickets.")]
-Parent = Annotated[int | None, typer.Option(hidden=True, help="End with this process, which started us.")]
 PORTS = {"customer": 8001, "tiering": 8002, "retention": 8003, "tickets": 8004}
 SHUTDOWN_SECONDS = 15
 
@@ -28,10 +27,8 @@ def register(app: typer.Typer) -> None:
 def serve(
     service: Annotated[str, typer.Argument(help="customer, tiering, retention, tickets, or all behind one port.")],
     port: Annotated[int | None, typer.Option(help="8001-8004 for one service, 8000 for all, unless set.")] = None,
-    parent: Parent = None,
 ) -> None:
     """Serve HTTP: one service alone, or all four under /customer, /tiering, /retention, /tickets."""
-    _end_with(parent)
     from importlib import import_module
 
     import uvicorn
@@ -61,9 +58,8 @@ def serve(
     )
 
 
-def work(service: Service, parent: Parent = None) -> None:
+def work(service: Service) -> None:
     """Handle a service's events and run its schedules, until it is ended."""
-    _end_with(parent)
     from importlib import import_module
 
     worker = import_module(f"services.{service_name(service)}.worker").WORKER
@@ -71,9 +67,8 @@ def work(service: Service, parent: Parent = None) -> None:
     _run_until_ended(settings, service, worker.run(settings))
 
 
-def relay(service: Service, parent: Parent = None) -> None:
+def relay(service: Service) -> None:
     """Send a service's events from its outbox to Kafka, until it is ended."""
-    _end_with(parent)
     settings = connected_settings()
     _run_until_ended(settings, service, _relay(service_name(service), settings))
 
@@ -118,10 +113,3 @@ def _run_until_ended(settings: Settings, service: str, work: Coroutine[Any, Any,
     configure_logging(settings.log_level, settings.log_format, service)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(work)
-
-
-def _end_with(parent: int | None) -> None:
-    if parent is not None:
-        from shared.local.children import die_with_parent
-
-        die_with_parent(parent)

@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.cli.common import CommandError, ask_each
 from shared import parked, relay
-from shared.consumer import Dispatcher, read_batch
+from shared.batches import read_batch
+from shared.consumer import Dispatcher
 from shared.db import Database
 from shared.kafka import EndOffsets
 from shared.local import guard

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from shared.db import Database, is_infrastructure
 
+SECONDS = 10.0
 MAIN = {
     "movements": ("tiering", "SELECT count(*) FROM movements"),
     "tasks": ("retention", "SELECT count(*) FROM tasks"),
@@ -49,6 +50,6 @@ def sentence(found: Mapping[str, int]) -> str:
 async def _ask(database: Database, query: str) -> int:
     connection = await database.connect()
     try:
-        return int(await connection.fetchval(query))
+        return int(await connection.fetchval(query, timeout=SECONDS))
     finally:
-        await connection.close()
+        connection.terminate()  # to say good-bye could take for ever where the server has died

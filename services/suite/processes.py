@@ -3,44 +3,30 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
+from functools import partial
 
-from shared.local.children import open_log
+from services.suite.forked import Nursery
 from shared.local.supervisor import Job
 from shared.local.workplace import Workplace
 from shared.settings import PREFIX, SERVICES, Settings
 
 RANK = 1
 """They end before the servers."""
-PATIENCE_SECONDS = 3.0
+PATIENCE_SECONDS = 2.0
 """Long enough for a transaction; whoever takes longer is killed, which loses nothing."""
 
 
-def jobs(settings: Settings, place: Workplace, port: int) -> list[Job]:
+def jobs(nursery: Nursery, settings: Settings, place: Workplace, port: int) -> list[Job]:
     """Return one job for each process."""
     environment = _environment(settings, place)
     commands = {"web": ["serve", "all", "--port", str(port)]}
     for service in SERVICES:
         commands[f"{service}-work"] = ["work", service]
         commands[f"{service}-relay"] = ["relay", service]
-    return [_job(name, command, environment, place.logs / f"{name}.log") for name, command in commands.items()]
-
-
-def _job(name: str, command: list[str], environment: dict[str, str], log: Path) -> Job:
-    def launch() -> subprocess.Popen[bytes]:
-        with open_log(log) as output:
-            return subprocess.Popen(
-                [sys.executable, "-m", "services.cli", *command, "--parent", str(os.getpid())],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                env=environment,
-            )
-
-    return Job(name, launch, RANK, PATIENCE_SECONDS)
+    return [
+        Job(name, partial(nursery.launch, command, environment, place.logs / f"{name}.log"), RANK, PATIENCE_SECONDS)
+        for name, command in commands.items()
+    ]
 
 
 def _environment(settings: Settings, place: Workplace) -> dict[str, str]:

@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from services.suite import history, processes, replaying
+from services.suite.forked import Nursery
 from services.suite.servers import Servers
 from shared.history.csv_files import HistoryError
-from shared.local.children import StartFailedError
+from shared.local.children import StartFailedError, open_log
 from shared.local.supervisor import Supervisor
 from shared.local.workplace import OccupiedError, Workplace
+from shared.observability import configure_logging
 from shared.replay import ReplayError
 from shared.settings import Settings
 
 ERRORS = Console(stderr=True)
 PARENT_POLL_SECONDS = 0.4
+CANCEL_SECONDS = 1.0
 WEB_SECONDS = 30.0
 
 
@@ -53,6 +59,7 @@ def run(settings: Settings, options: Options, console: Console) -> int:
         with place.occupied():
             if options.reset:
                 place.reset()
+            _log_to(place.logs / "suite.log", settings)
             _check_port(options.port)
             chosen = history.choose(place, options.history)
             return asyncio.run(Suite(settings, options, place, chosen, console).run(parent))
@@ -75,6 +82,7 @@ class Suite:
         self.url = f"http://127.0.0.1:{options.port}"
         self.began = time.monotonic()
         self.servers = Servers(settings, place)
+        self.nursery = Nursery(place.logs / "nursery.log")
         self.supervisor = Supervisor(self._report, self._note_state)
 
     async def run(self, parent: int) -> int:
@@ -90,22 +98,24 @@ class Suite:
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.place.note_ending()
-            for task in waits:
-                task.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+            await _cancel(waits)
             await self.supervisor.stop()
+            self.nursery.close()
+        if not work.done():
+            os._exit(0)  # it waits for a server that is gone
         if not work.cancelled():
             work.result()
         return 0
 
     async def _work(self) -> None:
+        self.nursery.start()
         with self.console.status("Starting PostgreSQL and Kafka"):
             await self.supervisor.start(self.servers.jobs())
             await self.servers.prepare()
             settings = self.servers.settings
             replay = await replaying.prepare(settings, self.place, self.chosen)
             history.keep(self.place, self.chosen)
-            await self.supervisor.start(processes.jobs(settings, self.place, self.options.port))
+            await self.supervisor.start(processes.jobs(self.nursery, settings, self.place, self.options.port))
             await _answers(self.options.port)
         try:
             await replay.run(self.console, self.url)
@@ -124,10 +134,25 @@ class Suite:
         self.place.write_state(state)
 
 
+async def _cancel(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks, and wait for them as long as it takes at most."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks, timeout=CANCEL_SECONDS)
+
+
 async def _parent_gone(parent: int) -> None:
     """Return when the process that started us is gone: `make` was killed, or the terminal closed."""
     while os.getppid() == parent:  # noqa: ASYNC110 - nothing tells us but the question
         await asyncio.sleep(PARENT_POLL_SECONDS)
+
+
+def _log_to(path: Path, settings: Settings) -> None:
+    """Keep the log out of the progress bar's way."""
+    configure_logging(settings.log_level, settings.log_format, "suite")
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler):
+            handler.setStream(TextIOWrapper(open_log(path), line_buffering=True))
 
 
 def _check_port(port: int) -> None:

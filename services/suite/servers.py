@@ -18,7 +18,7 @@ from shared.settings import SERVICES, Settings
 
 RANK = 0
 """Servers end last."""
-PATIENCE_SECONDS = 6.0
+PATIENCE_SECONDS = 5.0
 
 
 class Servers:
@@ -70,7 +70,11 @@ class Servers:
 
 
 def _launch(server: Postgres | Kafka) -> Popen[bytes]:
-    server.start()
-    server.wait_ready()
+    try:
+        server.start()
+        server.wait_ready()
+    except BaseException:
+        server.stop()
+        raise
     assert server.process is not None
     return server.process

@@ -88,7 +88,7 @@ class Kafka:
             self._format(java)
         self._configure(self.data)
         self.process = children.start_guarded(
-            [*java, "kafka.Kafka", str(self.properties)], self.data, self.log, stop=signal.SIGTERM, grace=4.0
+            [*java, "kafka.Kafka", str(self.properties)], self.data, self.log, stop=signal.SIGTERM, grace=3.5
         )
 
     def wait_ready(self, seconds: float = 120.0) -> None:
@@ -97,9 +97,9 @@ class Kafka:
         children.wait_until(self._answers, self.process, "Kafka", self.log, seconds)
 
     def stop(self) -> None:
-        """End the broker; 6 s at most."""
+        """End the broker; 5 s at most."""
         if self.process is not None:
-            children.end(self.process, 6.0)
+            children.end(self.process, 5.0)
             self.process = None
 
     @property

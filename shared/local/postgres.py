@@ -130,7 +130,7 @@ class Postgres:
             self.log,
             identity=self.identity.prefix,
             stop=signal.SIGINT,
-            grace=4.0,
+            grace=3.5,
         )
 
     def wait_ready(self, seconds: float = 30.0) -> None:
@@ -139,9 +139,9 @@ class Postgres:
         children.wait_until(self._accepts, self.process, "PostgreSQL", self.log, seconds)
 
     def stop(self) -> None:
-        """End the server and all its backends; 6 s at most."""
+        """End the server and all its backends; 5 s at most."""
         if self.process is not None:
-            children.end(self.process, 6.0)
+            children.end(self.process, 5.0)
             self.process = None
 
     @property

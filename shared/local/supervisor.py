@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 from shared.local.children import StartFailedError
 
@@ -14,6 +14,25 @@ LONGEST_DELAY = 5.0
 FRESH_AFTER = 30.0
 """Seconds of life after which a process counts as healthy again."""
 POLL_SECONDS = 0.1
+
+
+class Process(Protocol):
+    """What is supervised: a `subprocess.Popen`, or something like it."""
+
+    pid: int
+    returncode: Any
+
+    def poll(self) -> int | None:
+        """Return the exit code once it has ended."""
+
+    def wait(self) -> int:
+        """Wait for its end."""
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+
+    def kill(self) -> None:
+        """End it."""
 
 
 @dataclass(slots=True)
@@ -38,11 +57,11 @@ class Job:
     """
 
     name: str
-    launch: Callable[[], subprocess.Popen[bytes]]
+    launch: Callable[[], Process]
     rank: int
     patience: float
     in_thread: bool = False
-    process: subprocess.Popen[bytes] | None = None
+    process: Process | None = None
     restarts: int = 0
     backoff: Backoff = field(default_factory=Backoff)
 

@@ -109,4 +109,4 @@ def _is_ours(pid: int) -> bool:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
-    return b"guard.py" in command or b"services.cli" in command
+    return b"guard.py" in command or b"crm" in command
