@@ -49,8 +49,9 @@ def status(as_json: JsonFlag = False) -> None:
     if as_json:
         print_json(found)
         return
+    typer.echo(f"{found['http']}/   Kafka {found['kafka_bootstrap']}")
     print_table(
-        f"{found['http']}   Kafka {found['kafka_bootstrap']}",
+        "",
         ["service", "lag", "unsent", "parked"],
         [[name, one["lag"], one["outbox_pending"], one["parked"]] for name, one in found["services"].items()],
     )

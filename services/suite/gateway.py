@@ -83,4 +83,6 @@ async def _front_page(request: Request) -> Response:
             raise
         return HTMLResponse(page.AWAY, 503)
     token = make_token(settings, "ops_hq", root) if settings.local_identity and root else None
-    return HTMLResponse(page.render(clock, accounts, token), headers={"Cache-Control": "no-store"})
+    return HTMLResponse(
+        page.render(clock, accounts, token, str(request.base_url).rstrip("/")), headers={"Cache-Control": "no-store"}
+    )

@@ -49,7 +49,7 @@ async def root_unit(session: AsyncSession) -> str | None:
     return found
 
 
-def render(clock: dict[str, Any], known: Sequence[tuple[str, str]], token: str | None) -> str:
+def render(clock: dict[str, Any], known: Sequence[tuple[str, str]], token: str | None, url: str) -> str:
     """Return the page; without a token there is an identity provider, and tokens come from there."""
     replay = clock["replay"]
     services = "".join(
@@ -60,11 +60,11 @@ def render(clock: dict[str, Any], known: Sequence[tuple[str, str]], token: str |
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Express CRM</title><style>{STYLE}</style>'
         f"<h1>Express CRM</h1><p>{STATES[replay['state']].format(day=replay['business_date'])} "
-        f'(<a href="/healthz">health of the suite</a>).</p><table>{services}</table>{_try_it(known, token)}</html>'
+        f'(<a href="/healthz">health of the suite</a>).</p><table>{services}</table>{_try_it(known, token, url)}</html>'
     )
 
 
-def _try_it(known: Sequence[tuple[str, str]], token: str | None) -> str:
+def _try_it(known: Sequence[tuple[str, str]], token: str | None, url: str) -> str:
     parts = []
     if known:
         rows = "".join(
@@ -78,6 +78,6 @@ def _try_it(known: Sequence[tuple[str, str]], token: str | None) -> str:
         parts.append(
             "<h2>A token for this machine</h2><p>It sees everything and is valid for 12 hours; <code>.venv/bin/crm token "
             f"--role branch_manager --unit BR-SP</code> makes others.</p><pre>{token}</pre>"
-            f'<pre>curl -s -H "Authorization: Bearer {token}" http://127.0.0.1:8000{escape(example)}</pre>'
+            f'<pre>curl -s -H "Authorization: Bearer {token}" {escape(url)}{escape(example)}</pre>'
         )
     return "".join(parts)
