@@ -30,7 +30,7 @@ check: $(INSTALLED) ## format, lint, types, import contracts, generated document
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m shared.documents check
+	@$(BIN)/python -m services.documents check
 	@$(BIN)/python -m shared.local.jars check
 	@cp requirements.lock .venv/requirements.lock
 	@$(COMPILE) --output-file .venv/requirements.lock >/dev/null
@@ -40,7 +40,7 @@ bench: $(INSTALLED) ## measure against hand-written programs, side by side; QUIC
 	@exec $(BIN)/python -m bench $(if $(QUICK),--quick)
 
 docs: $(INSTALLED) ## write the generated documents: OpenAPI, AsyncAPI, settings, JSON Schemas
-	@$(BIN)/python -m shared.documents write
+	@$(BIN)/python -m services.documents write
 
 lock: $(INSTALLED) ## resolve dependencies afresh into requirements.lock and shared/local/kafka.lock.toml
 	@$(COMPILE) --output-file requirements.lock >/dev/null
