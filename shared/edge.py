@@ -54,7 +54,7 @@ class Edge:
                 message["headers"] = [*message["headers"], *SAFETY_HEADERS]
             await send(message)
 
-        headers = dict(scope["headers"])
+        headers = scope["crm.headers"] = dict(scope["headers"])
         parent = headers.get(b"traceparent")
         observability.begin_trace(parent.decode("latin-1") if parent else None)
         try:

@@ -8,7 +8,10 @@ A service's `routes.py` is `router = Router()` with functions like this one; its
     @router.post("/v1/tasks/{task_id}/claim", name="retention.claim_task", summary="Claim a task", responses=PROBLEMS)
     async def claim_task(session: Session, caller: Caller, idempotent: Idempotent, task_id: Id) -> Task: ...
 
-* `Caller` (async, one look-up once a token is known): roles are checked here, 403 where the policy has none for the operation.
+Every route of such a router asks for a token and checks its roles first, whatever it declares: 401, or 403 where the policy does
+not let them do the operation.
+
+* `Caller`: who asks; `caller_of(request)` gives a hot read the same for less.
 * `Session`: a transaction in the caller's scope that commits *before* the answer is sent; a commit that fails is a 5xx.
 * `UnitFilter`: the unit asked for, else the caller's own; 404 outside the caller's subtree. For a shipper it is the root: such a
   list filters by `caller.account_no` as well.
@@ -68,18 +71,31 @@ async def _root_unit(request: Request) -> str | None:
     return known
 
 
-async def _caller(request: Request) -> identity.Caller:
-    caller: identity.Caller = await request.app.state.identity.caller(request.headers.get("authorization"))
-    rule: Rule = request.app.state.rules[request.scope["route"].name]
+async def _authorize(request: Request) -> identity.Caller:
+    """Return who asks. Raises Unauthorized, or Forbidden where the policy does not let the caller's roles do the operation."""
+    state = request.app.state
+    header: bytes = request.scope["crm.headers"].get(b"authorization", b"")
+    caller: identity.Caller = await state.identity.caller(header.decode("latin-1"))
+    rule: Rule = state.rules[request.scope["route"].name]
     if not rule.roles & caller.roles:
         raise Forbidden("Your roles do not allow this operation.")
     if caller.unit_code is None and rule.reach is not Reach.ROOT:
         return caller
-    root = await _root_unit(request)
+    root = state.root_unit or await _root_unit(request)
     if rule.reach is Reach.ROOT and root is not None and caller.unit_code != root:
         raise Forbidden("Only the organisation's root unit may do this.", "root-unit-only")
     whole = caller.unit_code == root or rule.reach is Reach.ROOT
     return replace(caller, everything=True) if whole else caller
+
+
+def caller_of(request: Request) -> identity.Caller:
+    """Return who asks: for a hot read, which saves the cost of a FastAPI dependency (about 15 microseconds)."""
+    caller: identity.Caller = request.scope["crm.caller"]
+    return caller
+
+
+async def _caller(request: Request) -> identity.Caller:
+    return caller_of(request)
 
 
 Caller = Annotated[identity.Caller, Depends(_caller)]
@@ -164,13 +180,17 @@ Idempotent = Annotated[None, Depends(_idempotent)]
 
 
 class Route(APIRoute):
-    """A route that keeps its answer with an Idempotency-Key's effect, in the transaction that is still open."""
+    """A route that answers authorized callers only, before it reads what they sent.
+
+    It keeps its answer with an Idempotency-Key's effect, in the transaction that is still open.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Any]:
-        """Wrap the handler: it returns when the answer is rendered and before the session commits."""
+        """Wrap the handler, which returns when the answer is rendered and before the session commits."""
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
+            request.scope["crm.caller"] = await _authorize(request)
             try:
                 response: Response = await handle(request)
             except idempotency.Replay as first:
@@ -186,7 +206,7 @@ class Route(APIRoute):
 
 def Router() -> APIRouter:  # noqa: N802 - reads like the class it makes
     """Make a service's router."""
-    return APIRouter(route_class=Route)
+    return APIRouter(route_class=Route, generate_unique_id_function=lambda route: route.name)
 
 
 def create_app(service: str, router: APIRouter, title: str, settings: Settings | None = None) -> FastAPI:
@@ -207,7 +227,7 @@ def create_app(service: str, router: APIRouter, title: str, settings: Settings |
         version="1",
         lifespan=lifespan,
         redoc_url=None,
-        generate_unique_id_function=lambda route: route.name,
+        routes=list(router.routes),  # an included router would match each request twice
         telemetry={"tracing": False, "metrics": False},
     )
     app.state.settings = settings
@@ -216,7 +236,6 @@ def create_app(service: str, router: APIRouter, title: str, settings: Settings |
     app.state.operations = router.routes
     app.state.rules = {operation: POLICY[operation] for operation in operations}
     app.state.checks = {}
-    app.include_router(router)
     for path in ("/healthz", "/readyz", "/metrics"):
         app.add_api_route(path, _probe(service), name=f"probe{path}", include_in_schema=False)
     app.add_middleware(Edge, service=service, state=app.state)
@@ -262,13 +281,10 @@ def _probe(service: str) -> Callable[[Request], Awaitable[Response]]:
 
 def _check_routes(router: APIRouter) -> Iterator[str]:
     for route in router.routes:
-        if not isinstance(route, APIRoute):
-            raise RuntimeError(f"{route} is not a route of an operation")  # noqa: TRY004 - a wrong program, like the others
-        keyed = any(needed.call is _idempotent for needed in route.dependant.dependencies)
-        if "POST" in (route.methods or ()) and not keyed:
+        if not isinstance(route, Route):
+            raise RuntimeError(f"{route} is open to everybody: its router is made with shared.http.Router()")  # noqa: TRY004
+        if "POST" in (route.methods or ()) and all(needed.call is not _idempotent for needed in route.dependant.dependencies):
             raise RuntimeError(f"{route.name} is a POST and does not declare `idempotent: Idempotent`")
-        if keyed and not isinstance(route, Route):
-            raise RuntimeError(f"{route.name} takes an Idempotency-Key, so its router is made with shared.http.Router()")
         yield route.name
 
 

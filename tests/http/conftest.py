@@ -31,6 +31,7 @@ RULES = {
     "tickets.make_row": Rule(STAFF, Reach.UNIT),
     "tickets.put_all": Rule(HQ_OPERATORS, Reach.ROOT),
     "tickets.read_open": Rule(STAFF, Reach.OPEN),
+    "tickets.read_bare": Rule(STAFF, Reach.OPEN),
 }
 UNITS = {"HQ": None, "D1": "HQ", "D2": "HQ", "B1": "D1", "B2": "D1", "B3": "D2", "O1": "B1"}
 ACCOUNTS = {"A-B1": "B1", "A-O1": "O1", "A-B2": "B2", "A-B3": "B3", "A-HQ": "HQ"}
@@ -129,6 +130,10 @@ def make_toy(owner: asyncpg.Connection, wait: asyncio.Event) -> FastAPI:
     @router.get("/v1/open", name="tickets.read_open", responses=PROBLEMS)
     async def read_open(caller: Caller) -> dict[str, str]:
         return {"actor": caller.actor}
+
+    @router.get("/v1/bare", name="tickets.read_bare", responses=PROBLEMS)
+    async def read_bare() -> dict[str, bool]:
+        return {"bare": True}
 
     return create_app("tickets", router, "Toy")
 

@@ -4,7 +4,7 @@ import pytest
 from fastapi import APIRouter
 
 from shared.access import POLICY, Reach, Role, Rule, check_policy
-from shared.http import Caller, Idempotent, Session, create_app
+from shared.http import Caller, Idempotent, Router, Session, create_app
 from shared.paging import PageRequest, decode_cursor, encode_cursor, paged
 from shared.problems import Invalid
 from tests.http.conftest import ACCOUNTS, Toy
@@ -79,6 +79,13 @@ async def test_roles_and_the_root(toy: Toy) -> None:
     assert_problem(await toy.client.get("/v1/open"), 401, "not-authenticated")
 
 
+async def test_a_route_that_asks_for_nothing_asks_for_a_token(toy: Toy) -> None:
+    assert_problem(await toy.client.get("/v1/bare"), 401, "not-authenticated")
+    assert_problem(await toy.client.get("/v1/bare", headers=toy.bearer("shipper", None, "A-B1")), 403, "role-not-allowed")
+    assert (await toy.client.get("/v1/bare", headers=toy.bearer())).json() == {"bare": True}
+    assert_problem(await toy.client.post("/v1/rows", json={"unknown": 1}), 401, "not-authenticated")
+
+
 async def test_before_there_is_a_root_the_first_tree_can_be_written(toy: Toy) -> None:
     await toy.owner.execute("UPDATE units SET kind = 'district' WHERE unit_code = 'HQ'")
     toy.app.state.root_unit = None
@@ -139,8 +146,10 @@ def test_start_refuses_a_post_without_idempotency_and_one_that_cannot_keep_it(mo
 
     async def keyed(session: Session, caller: Caller, idempotent: Idempotent) -> None: ...
 
-    for endpoint, reason in ((bare, "does not declare"), (keyed, "made with shared.http.Router")):
-        router = APIRouter()
+    for endpoint, router, reason in (
+        (bare, Router(), "does not declare"),
+        (keyed, APIRouter(), "made with shared.http.Router"),
+    ):
         router.add_api_route("/v1/x", endpoint, methods=["POST"], name="toy.make")
         with pytest.raises(RuntimeError, match=reason):
             create_app("toy", router, "Toy")
