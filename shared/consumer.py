@@ -38,7 +38,7 @@ TRIES = 5
 """An error that is neither an outage nor bad data is tried this often before the event that causes it is parked."""
 STUCK_SECONDS = 120
 
-Handler = Callable[[AsyncSession, Sequence[Delivery[Any]]], Awaitable[Sequence[Rejected] | None]]
+Handler = Callable[[AsyncSession, Sequence[Delivery[Any]]], Awaitable[Sequence[Rejected[Any]] | None]]
 log = structlog.get_logger(__name__)
 
 
@@ -67,15 +67,16 @@ class Dispatcher:
         self.topics = sorted({subscription.event.TOPIC for subscription in subscriptions})
         self._handlers = {subscription.event.TYPE: subscription.handler for subscription in subscriptions}
 
-    async def handle(self, session: AsyncSession, deliveries: Sequence[Delivery[Any]]) -> list[Rejected]:
+    async def handle(self, session: AsyncSession, deliveries: Sequence[Delivery[Any]]) -> list[Rejected[Any]]:
         """Hand runs of one type to its handler, in the order of the log; returns what was rejected."""
-        rejected: list[Rejected] = []
+        rejected: list[Rejected[Any]] = []
         start = 0
         while start < len(deliveries):
-            kind = deliveries[start].event.TYPE
+            model = type(deliveries[start].event)
             end = start + 1
-            while end < len(deliveries) and kind == deliveries[end].event.TYPE:
+            while end < len(deliveries) and type(deliveries[end].event) is model:
                 end += 1
+            kind = model.TYPE
             with HANDLER_SECONDS.labels(self._service, kind).time():
                 rejected += await self._handlers[kind](session, deliveries[start:end]) or ()
             HANDLER_BATCH.labels(self._service, kind).observe(end - start)
@@ -83,9 +84,9 @@ class Dispatcher:
             start = end
         return rejected
 
-    async def handle_each(self, session: AsyncSession, deliveries: Sequence[Delivery[Any]]) -> list[Rejected]:
+    async def handle_each(self, session: AsyncSession, deliveries: Sequence[Delivery[Any]]) -> list[Rejected[Any]]:
         """Hand over one event at a time, each in a savepoint, so that one bad event is rejected alone."""
-        rejected: list[Rejected] = []
+        rejected: list[Rejected[Any]] = []
         for delivery in deliveries:
             published = outbox.collected(session)
             try:

@@ -128,6 +128,9 @@ ON CONFLICT (unit_code, ancestor_code) DO UPDATE SET depth = EXCLUDED.depth WHER
 _DISTRICT = """(SELECT a.ancestor_code FROM unit_ancestors a JOIN units d ON d.unit_code = a.ancestor_code
     WHERE a.unit_code = {branch} AND d.kind = 'district' ORDER BY a.depth LIMIT 1)"""
 
+_ROOT = "coalesce((SELECT unit_code FROM units WHERE kind = 'hq' ORDER BY 1 LIMIT 1), 'HQ')"
+"""Where an account without a branch stands; before the first unit is known it is called HQ."""
+
 _REFRESH_DISTRICTS = f"""
 UPDATE accounts SET district_code = d.district_code
 FROM (SELECT u.unit_code, {_DISTRICT.format(branch="u.unit_code")} AS district_code FROM units u) AS d
@@ -135,7 +138,7 @@ WHERE d.unit_code = accounts.branch_code AND accounts.district_code IS DISTINCT 
 
 _UPSERT_ACCOUNTS = f"""
 INSERT INTO accounts (account_no, unit_code, branch_code, outlet_code, district_code, opened_on, status, provisional, sequence)
-SELECT i.account_no, coalesce(i.outlet_code, i.branch_code, 'HQ'), i.branch_code, i.outlet_code,
+SELECT i.account_no, coalesce(i.outlet_code, i.branch_code, {_ROOT}), i.branch_code, i.outlet_code,
        {_DISTRICT.format(branch="i.branch_code")}, i.opened_on, i.status, i.provisional, i.sequence
 FROM unnest($1::text[], $2::text[], $3::text[], $4::date[], $5::text[], $6::boolean[], $7::bigint[])
     AS i (account_no, branch_code, outlet_code, opened_on, status, provisional, sequence)

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, TopicAlreadyExistsError
-from aiokafka.structs import ConsumerRecord
 
 from shared.events import TOPICS
+from shared.events.envelope import KafkaRecord
 
 Partition = tuple[str, int]
 """A topic and the number of its partition."""
-Record = ConsumerRecord[bytes, bytes]
 Seek = Callable[[Sequence[Partition]], Awaitable[dict[Partition, int]]]
 SEND_SECONDS = 30
 
@@ -112,7 +111,7 @@ class Publisher:
                 return
 
 
-class Reader(ConsumerRebalanceListener):
+class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # the client has no types
     """A static member of a service's consumer group that reads from where the service's own table says."""
 
     def __init__(self, bootstrap: str, group: str, slot: str, topics: Sequence[str], seek: Seek) -> None:
@@ -163,12 +162,12 @@ class Reader(ConsumerRebalanceListener):
         for (topic, partition), offset in (await self._seek(partitions)).items():
             self._consumer.seek(TopicPartition(topic, partition), offset)
 
-    async def fetch(self, partitions: Sequence[Partition], limit: int, wait_ms: int) -> dict[Partition, list[Record]]:
+    async def fetch(self, partitions: Sequence[Partition], limit: int, wait_ms: int) -> dict[Partition, list[KafkaRecord]]:
         """Return the next records of these partitions, at most `limit`; none after the wait or while the broker is away."""
         if not partitions:
             await asyncio.sleep(wait_ms / 1000)
             return {}
-        batches: dict[TopicPartition, list[Record]] = {}
+        batches: dict[TopicPartition, list[KafkaRecord]] = {}
         try:
             batches = await self._consumer.getmany(
                 *(TopicPartition(*partition) for partition in partitions), timeout_ms=wait_ms, max_records=limit
@@ -206,7 +205,11 @@ class EndOffsets:
 
     async def start(self) -> None:
         """Connect."""
-        await self._consumer.start()
+        try:
+            await self._consumer.start()
+        except BaseException:
+            await self.stop()
+            raise
 
     async def stop(self) -> None:
         """Disconnect, within 3 s."""

@@ -27,8 +27,8 @@ SELECT pg_advisory_xact_lock({BUCKET_LOCK}, bucket) FROM (
 _LOCK_ALL = f"SELECT pg_advisory_xact_lock({BUCKET_LOCK}, bucket) FROM generate_series(0, 63) AS bucket"
 _INSERT = f"""
 WITH written AS (
-    INSERT INTO outbox (topic, key, event_id, type, data, trace)
-    SELECT * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[])
+    INSERT INTO outbox (published_at, topic, key, event_id, type, data, trace)
+    SELECT (SELECT business_now()), * FROM unnest($1::text[], $2::text[], $3::uuid[], $4::text[], $5::text[], $6::text[])
 )
 SELECT pg_notify('{CHANNEL}', '')"""
 
@@ -84,8 +84,9 @@ async def _write(session: AsyncSession) -> None:
     for event, select_sql, params in pending.queries:
         await session.execute(
             text(
-                "INSERT INTO outbox (topic, key, event_id, type, data, trace) "
-                f"SELECT :topic, r.key, r.event_id, :type, r.data::text, :trace FROM ({select_sql}) AS r"
+                "INSERT INTO outbox (topic, key, event_id, type, published_at, data, trace) "
+                "SELECT :topic, r.key, r.event_id, :type, (SELECT business_now()), r.data::text, :trace "
+                f"FROM ({select_sql}) AS r"
             ),
             {**params, "topic": event.TOPIC, "type": event.TYPE, "trace": trace},
         )

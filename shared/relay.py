@@ -67,8 +67,12 @@ class Relay:
                     await asyncio.sleep(random.uniform(0.05, delay))  # noqa: S311 - jitter, not a secret
                     delay = min(2.0, delay * 2)
         finally:
-            await self._reset()
-            await self._publisher.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Close both connections; the lease ends by itself, or is taken back by the next relay of this slot."""
+        await self._reset()
+        await self._publisher.close()
 
     async def send_batch(self) -> int:
         """Send the oldest unsent rows of the leased buckets and mark them; returns how many."""

@@ -34,7 +34,8 @@ def scan(waybill_no: str, minute: int = 0, status: str = "CREATED") -> ShipmentS
         {
             "waybill_no": waybill_no, "account_no": "A1", "status": status, "pieces": 1, "promised_at": None,
             "occurred_at": (START + timedelta(minutes=minute)).isoformat(), "weight_grams": None, "goods_value_fen": None,
-            "insured_fen": None, "exception": None, "source_code": None, "origin": {"branch": "BR-SP", **place}, "destination": place,
+            "insured_fen": None, "exception": None, "source_code": None,
+            "origin": {"branch": "BR-SP", **place}, "destination": place,
         },
         strict=False,
     )  # fmt: skip
@@ -89,7 +90,7 @@ async def fences(database: Database) -> int:
 async def until(database: Database, passed: int, seconds: float = 30) -> None:
     """Wait until the fences together have reached this number of records."""
     async with asyncio.timeout(seconds):
-        while await fences(database) < passed:
+        while await fences(database) < passed:  # noqa: ASYNC110 - another process moves them
             await asyncio.sleep(0.02)
 
 
@@ -131,7 +132,8 @@ async def test_every_event_has_its_effect_once_through_kills_of_everything(
         async with consuming(kernel_db, broker.bootstrap):
             await asyncio.sleep(choose.random())
             await admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'tickets_worker' AND random() < 0.5"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE application_name = 'tickets_worker' AND random() < 0.5"
             )
             await asyncio.sleep(choose.random() * 0.5)
             if round_ == 3:

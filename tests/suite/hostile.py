@@ -4,7 +4,8 @@ thirteen months late or move to another month or account, provisional accounts, 
 
 import csv
 import random
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
 SHANGHAI = timezone(timedelta(hours=8))
@@ -69,10 +70,14 @@ def _parcels(choose: random.Random, accounts: list[str], branch_of: dict[str, st
         zone = choose.choice((SHANGHAI, SAO_PAULO, UTC))
         rows.append([
             f"HW{number:05d}", account_no, "city", branch_of[account_no], "town", "SP", "1", "10.00", freight,
-            *(moment.replace(microsecond=0).astimezone(zone).isoformat() if moment else "" for moment in (ordered, handed, delivered)),
+            *(_text(moment, zone) for moment in (ordered, handed, delivered)),
             promised.isoformat(), status,
         ])  # fmt: skip
     return rows
+
+
+def _text(moment: datetime | None, zone: tzinfo) -> str:
+    return moment.replace(microsecond=0).astimezone(zone).isoformat() if moment else ""
 
 
 def _unreadable(parcels: list[list[str]]) -> list[list[str]]:
@@ -92,7 +97,9 @@ def _unreadable(parcels: list[list[str]]) -> list[list[str]]:
     ]
 
 
-def _charges(choose: random.Random, parcels: list[list[str]], accounts: list[str]) -> list[tuple[object, ...]]:
+def _charges(  # noqa: C901 - a list of mishaps
+    choose: random.Random, parcels: list[list[str]], accounts: list[str]
+) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
 
     def charge(row: list[str], version: int, account_no: str, amount: str, at: datetime, published: datetime) -> None:
@@ -133,7 +140,7 @@ def _charges(choose: random.Random, parcels: list[list[str]], accounts: list[str
     return rows
 
 
-def _write(path: Path, header: list[str], rows: list[list[str]] | list[tuple[object, ...]] | list[tuple[str, str, str, str]]) -> None:
+def _write(path: Path, header: list[str], rows: Iterable[Iterable[object]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(header)

@@ -39,9 +39,12 @@ class RunningSuite:
         self.local.mkdir(parents=True, exist_ok=True)
         with (self.local / "suite.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "services.cli", "suite", "--history", str(self.history), "--port", str(self.port)],
-                env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+                self.words(), env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
+
+    def words(self) -> list[str]:
+        """Return the command that starts the suite."""
+        return [sys.executable, "-m", "services.cli", "suite", "--history", str(self.history), "--port", str(self.port)]
 
     def crm(self, *words: str) -> str:
         """Run a command of `crm` and return what it printed."""
