@@ -40,6 +40,21 @@ async def _seal(request: Request) -> Seal:
 Names = Annotated[Seal, Depends(_seal)]
 
 
+# First, because routes are tried in this order and this is the one most asked for.
+@router.get(
+    "/v1/accounts/{account_no}/360",
+    name="customer.read_account_360",
+    summary="Everything about one account",
+    responses={**PROBLEMS, 200: {"model": Account360}},
+)
+async def read_account_360(
+    request: Request, caller: Caller, account_no: Annotated[AccountNo, Path(description="Number of the account.")]
+) -> Response:
+    """Read the account, its unit path, tiers, freight, movements, tasks, tickets and parcels; one query."""
+    page = await reading.read(await request.app.state.database.hot(), caller.scope, account_no)
+    return Response(page, media_type="application/json")
+
+
 @router.put("/v1/units", name="customer.put_units", summary="Open, move or rename units", responses=PROBLEMS)
 async def put_units(session: Session, caller: Caller, body: UnitsPut) -> UnitsChanged:
     """Write units, all or none, in any order; repeats change nothing."""
@@ -77,17 +92,3 @@ async def list_accounts(
 async def read_account(session: Session, seal: Names, account_no: AccountInScope) -> AccountDetail:
     """Read a settlement account with its memberships."""
     return AccountDetail.model_validate(await accounts.read_account(session, account_no, seal))
-
-
-@router.get(
-    "/v1/accounts/{account_no}/360",
-    name="customer.read_account_360",
-    summary="Everything about one account",
-    responses={**PROBLEMS, 200: {"model": Account360}},
-)
-async def read_account_360(
-    request: Request, caller: Caller, account_no: Annotated[AccountNo, Path(description="Number of the account.")]
-) -> Response:
-    """Read the account, its unit path, tiers, freight, movements, tasks, tickets and parcels; one query."""
-    page = await reading.read(await request.app.state.database.hot(), caller.scope, account_no)
-    return Response(page, media_type="application/json")
