@@ -82,16 +82,24 @@ async def connect(url: str, settings: dict[str, str] | None = None) -> asyncpg.C
 
     A server on this machine is asked without TLS unless the URL names an sslmode.
     """
-    parts = urlsplit(url)
-    tls = {} if "sslmode" in parse_qs(parts.query) or parts.hostname not in {"127.0.0.1", "localhost"} else {"ssl": False}
     deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS
     while True:
         try:
-            return await asyncpg.connect(url, server_settings=settings or {}, timeout=10, **tls)
+            return await asyncpg.connect(url, server_settings=settings or {}, timeout=10, **_tls(url))
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError):
             if asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.1)
+
+
+def _tls(url: str) -> dict[str, bool]:
+    parts = urlsplit(url)
+    named = "sslmode" in parse_qs(parts.query) or parts.hostname not in {"127.0.0.1", "localhost"}
+    return {} if named else {"ssl": False}
+
+
+async def _leave_as_it_is(_: asyncpg.Connection) -> None:
+    """Reset nothing: a hot read is one statement, and its scope ends with it."""
 
 
 async def driver(session: AsyncSession) -> asyncpg.Connection:
@@ -157,7 +165,12 @@ class Database:
         """Return the driver's own pool, for reads that are one statement and set their scope in it."""
         if self._hot is None:
             self._hot = await asyncpg.create_pool(
-                self.url, min_size=1, max_size=4, server_settings=self.settings, ssl=False if "@127.0.0.1" in self.url else None
+                self.url,
+                min_size=1,
+                max_size=4,
+                server_settings=self.settings,
+                reset=_leave_as_it_is,
+                **_tls(self.url),
             )
         return self._hot
 

@@ -131,15 +131,7 @@ CREATE TABLE account_branches (
     PRIMARY KEY (account_no, from_on)
 );
 
--- The second wall: what a caller may see. The settings are those of the transaction (shared/db.py, Scope).
-CREATE FUNCTION scope_covers_unit(unit text) RETURNS boolean LANGUAGE sql STABLE
-RETURN current_setting('crm.everything', true) = 'on'
-    OR EXISTS (SELECT FROM unit_ancestors a
-               WHERE a.unit_code = unit AND a.ancestor_code = current_setting('crm.unit', true));
--- SECURITY DEFINER: a row of an account is judged by that account's unit, also where the caller cannot see the account.
-CREATE FUNCTION scope_covers_account(account text, branch text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
-RETURN current_setting('crm.everything', true) = 'on'
-    OR account = current_setting('crm.account', true)
-    OR EXISTS (SELECT FROM unit_ancestors a
-               WHERE a.ancestor_code = current_setting('crm.unit', true)
-                 AND a.unit_code = coalesce((SELECT x.unit_code FROM accounts x WHERE x.account_no = account), branch));
+-- The second wall, row-level security, stands in shared/kernel/revisions.py; the settings are those of a transaction
+-- (shared/db.py, Scope). SECURITY DEFINER: whether an account exists does not depend on who asks.
+CREATE FUNCTION account_is_known(account text) RETURNS boolean LANGUAGE sql STABLE SECURITY DEFINER
+RETURN EXISTS (SELECT FROM accounts x WHERE x.account_no = account);

@@ -13,6 +13,10 @@ from shared.working_days import seed_days
 
 Operation = Any
 """`alembic.op`, the module, or an `Operations` of one's own."""
+# The conditions stand in the policies themselves: a function that holds a query is called for every row.
+EVERYTHING = "current_setting('crm.everything', true) = 'on'"
+OWN_ACCOUNT = "account_no = current_setting('crm.account', true)"
+UNITS_BELOW = "SELECT a.unit_code FROM unit_ancestors a WHERE a.ancestor_code = current_setting('crm.unit', true)"
 OPEN = (
     *("business_clock", "outbox", "outbox_leases", "consumer_offsets", "parked_events", "inbox", "schedule_runs"),
     *("schedule_state", "idempotency_keys", "working_days", "units", "unit_ancestors"),
@@ -41,14 +45,20 @@ def scope_open(op: Operation, service: str, table: str) -> None:
 
 def scope_by_unit(op: Operation, service: str, table: str) -> None:
     """Scope rows by their column `unit_code`; a shipper sees the rows of its account where the table has `account_no`."""
-    own = " OR account_no = current_setting('crm.account', true)" if _has(op, table, "account_no") else ""
-    _policies(op, service, table, f"scope_covers_unit(unit_code){own}")
+    own = f" OR {OWN_ACCOUNT}" if _has(op, table, "account_no") else ""
+    _policies(op, service, table, f"{EVERYTHING} OR unit_code IN ({UNITS_BELOW}){own}")
 
 
 def scope_by_account(op: Operation, service: str, table: str) -> None:
-    """Scope rows by the unit of their account today; without an account by `branch_code`, where the table has it."""
-    branch = "branch_code" if _has(op, table, "branch_code") else "NULL"
-    _policies(op, service, table, f"scope_covers_account(account_no, {branch})")
+    """Scope rows by the unit of their account today; without a known account by `branch_code`, where the table has it.
+
+    The look at `accounts` is itself scoped, so that an account is found there exactly where the caller may see it.
+    """
+    branch = ""
+    if _has(op, table, "branch_code"):
+        branch = f" OR (branch_code IN ({UNITS_BELOW}) AND NOT account_is_known(account_no))"
+    visible = f"EXISTS (SELECT FROM accounts x WHERE x.account_no = {table}.account_no)"
+    _policies(op, service, table, f"{EVERYTHING} OR {OWN_ACCOUNT} OR {visible}{branch}")
 
 
 def grant(op: Operation, service: str) -> None:
