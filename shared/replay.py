@@ -29,7 +29,8 @@ from shared.settlement import PartitionStopped, Settlement
 CLOCK_ORDER = (("tiering",), ("customer", "tickets", "retention"))
 """Closes and re-judging are settled before promises and overdue tasks are looked at: a withdrawn movement cancels its task."""
 STALLED_SECONDS = 60
-POLL_SECONDS = 0.003
+POLL_SECONDS, LONGEST_POLL_SECONDS = 0.003, 0.025
+"""A quiet day settles in milliseconds; while a busy one does, asking often would only take its processor time."""
 CHUNK = 2000
 SOURCE = "/express-crm/replay"
 Dated = tuple[datetime, Event]
@@ -114,6 +115,7 @@ class Replay:
         self._moved_at = time.monotonic()
         self._written: dict[str, int] = {}
         self._seen: object = None
+        self._pause = POLL_SECONDS
 
     async def run(self, catch_up: bool = False) -> None:
         """Replay from where the clock stands to the end, then let the clock go on: from the end, or caught up to the real one.
@@ -156,6 +158,7 @@ class Replay:
         """Set the clock to S in each service, and wait until what follows has settled; where nothing follows, nothing waits."""
         for services in CLOCK_ORDER:
             await self._again(self._write_clock, services, instant)
+            self._pause = POLL_SECONDS
             while True:
                 seen = await self._again(self.settlement.glance, services)
                 if all(row["through"] >= instant for row in seen.values()):
@@ -167,6 +170,7 @@ class Replay:
     async def _settle(self, instant: datetime, services: Sequence[str] = ()) -> None:
         """Wait until all has settled. The full reading is taken only when a glance finds nothing moving any more."""
         before = None
+        self._pause = POLL_SECONDS
         while True:
             seen = await self._again(self.settlement.glance, tuple(self._databases))
             if seen == before and not any(row["unsent"] for row in seen.values()):
@@ -185,7 +189,8 @@ class Replay:
             raise ReplayError(
                 f"the replay has not moved for {STALLED_SECONDS} s (see the logs under .local/); start again to go on from there"
             )
-        await asyncio.sleep(POLL_SECONDS)
+        await asyncio.sleep(self._pause)
+        self._pause = min(self._pause * 1.5, LONGEST_POLL_SECONDS)
 
     async def _again(self, ask: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Ask until it is answered: servers and services may be away for a while. Everything asked may be asked twice."""

@@ -9,16 +9,19 @@ from typing import Any
 
 from sqlalchemy import text
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from services.suite import page
+from services.suite import history, page
 from shared.clock import business_now, shanghai
 from shared.db import is_infrastructure
 from shared.identity import make_token
+from shared.local.workplace import Workplace
+from shared.problems import MEDIA_TYPE, Problem
 from shared.settings import SERVICES, Settings
 
 
@@ -41,6 +44,7 @@ def create_gateway(settings: Settings) -> Starlette:
         ],
         middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(settings.allowed_hosts))],
         lifespan=lifespan,
+        exception_handlers={HTTPException: _refuse},
     )
     gateway.state.settings = settings
     gateway.state.customer = apps["customer"]
@@ -83,6 +87,18 @@ async def _front_page(request: Request) -> Response:
             raise
         return HTMLResponse(page.AWAY, 503)
     token = make_token(settings, "ops_hq", root) if settings.local_identity and root else None
+    origin = history.origin(history.kept(Workplace(settings.local)))
     return HTMLResponse(
-        page.render(clock, accounts, token, str(request.base_url).rstrip("/")), headers={"Cache-Control": "no-store"}
+        page.render(clock, origin, accounts, token, str(request.base_url).rstrip("/")), headers={"Cache-Control": "no-store"}
     )
+
+
+async def _refuse(_request: Request, error: Exception) -> Response:
+    """Answer what no service answers, in the services' own way."""
+    assert isinstance(error, HTTPException)
+    slug, title, detail = (
+        ("no-such-path", "There is nothing at this address", f"The services are below /{', /'.join(SERVICES)}.")
+        if error.status_code == 404
+        else ("method-not-allowed", "Method not allowed", "This address is only read.")
+    )
+    return Response(Problem(error.status_code, slug, title, detail).body(), error.status_code, error.headers, MEDIA_TYPE)

@@ -26,8 +26,7 @@ def choose(place: Workplace, asked: Path | None) -> Choice:
 
     Raises HistoryError where another history is in the directory already, and where the folder cannot be used.
     """
-    note = place.root / "history.json"
-    here = Choice(**json.loads(note.read_text())) if note.exists() else None
+    here = kept(place)
     if asked is not None:
         digest = folder_digest(asked)
         if here is not None and here.digest != digest:
@@ -35,6 +34,19 @@ def choose(place: Workplace, asked: Path | None) -> Choice:
             raise HistoryError(f"{place.root} holds {kind}, not {asked}: add RESET=1 to begin afresh with it.")
         return here or Choice(str(asked.resolve()), digest, simulated=False)
     return here or _simulate(place)
+
+
+def kept(place: Workplace) -> Choice | None:
+    """Return the history that the suite lives on, None before there is one."""
+    note = place.root / "history.json"
+    return Choice(**json.loads(note.read_text())) if note.exists() else None
+
+
+def origin(chosen: Choice | None) -> str:
+    """Say where the parcels come from; what was simulated is called so."""
+    if chosen is None:
+        return "No history"
+    return "Simulated history" if chosen.simulated else f"History of {chosen.folder}"
 
 
 def keep(place: Workplace, chosen: Choice) -> None:

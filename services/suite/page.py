@@ -21,9 +21,9 @@ QUESTIONS = {
 }
 AWAY = "<!doctype html><title>Express CRM</title><p>The database is away; this page comes back with it."
 STATES = {
-    "running": "history is being replayed, business day {day}",
-    "done": "history is replayed, the business clock says {day}",
-    "none": "no history, the business clock is the real one",
+    "running": "{origin} is being replayed: business day {day}",
+    "done": "{origin} has been replayed; the business clock says {day}",
+    "none": "There is no history; the business clock is the real one",
 }
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:52rem;margin:2rem auto;padding:0 1rem;color:#222}"
@@ -49,7 +49,7 @@ async def root_unit(session: AsyncSession) -> str | None:
     return found
 
 
-def render(clock: dict[str, Any], known: Sequence[tuple[str, str]], token: str | None, url: str) -> str:
+def render(clock: dict[str, Any], origin: str, known: Sequence[tuple[str, str]], token: str | None, url: str) -> str:
     """Return the page; without a token there is an identity provider, and tokens come from there."""
     replay = clock["replay"]
     services = "".join(
@@ -59,7 +59,7 @@ def render(clock: dict[str, Any], known: Sequence[tuple[str, str]], token: str |
     )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Express CRM</title><style>{STYLE}</style>'
-        f"<h1>Express CRM</h1><p>{STATES[replay['state']].format(day=replay['business_date'])} "
+        f"<h1>Express CRM</h1><p>{STATES[replay['state']].format(origin=escape(origin), day=replay['business_date'])} "
         f'(<a href="/healthz">health of the suite</a>).</p><table>{services}</table>{_try_it(known, token, url)}</html>'
     )
 

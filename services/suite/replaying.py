@@ -15,7 +15,7 @@ from rich.table import Table
 
 from services.suite import findings
 from services.suite.doors import HttpDoors
-from services.suite.history import Choice
+from services.suite.history import Choice, origin
 from shared.clock import shanghai
 from shared.db import Database
 from shared.history.csv_files import HistoryError
@@ -133,8 +133,8 @@ def subscribed() -> dict[str, list[str]]:
 
 def show(console: Console, summary: dict[str, int], chosen: Choice, seconds: float) -> None:
     """Print the summary table."""
-    origin = "simulated history" if chosen.simulated else f"history of {chosen.folder}"
-    table = Table(title=f"Express CRM, {origin}", title_justify="left", show_header=False)
+    console.print(origin(chosen), markup=False, highlight=False)
+    table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     for name, number in summary.items():

@@ -14,6 +14,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+import uvloop
 from rich.console import Console
 
 from services.suite import history, processes, replaying
@@ -62,7 +63,8 @@ def run(settings: Settings, options: Options, console: Console) -> int:
             _log_to(place.logs / "suite.log", settings)
             _check_port(options.port)
             chosen = history.choose(place, options.history)
-            return asyncio.run(Suite(settings, options, place, chosen, console).run(parent))
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                return runner.run(Suite(settings, options, place, chosen, console).run(parent))
     except (OccupiedError, RefusedError, HistoryError) as refusal:
         ERRORS.print(refusal, markup=False, highlight=False, soft_wrap=True)
         return 2

@@ -41,7 +41,7 @@ class Topic:
     name: str
     about: str
     key: str
-    partitions: int = 4
+    partitions: int = 2
 
 
 TOPICS: dict[str, Topic] = {
