@@ -33,8 +33,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse
 
-from shared import idempotency, identity, observability
+from shared import api_page, idempotency, identity, observability
 from shared.access import POLICY, Reach, Role, Rule, check_policy
 from shared.db import Database
 from shared.edge import Edge
@@ -226,6 +227,7 @@ def create_app(service: str, router: APIRouter, title: str, settings: Settings |
         title=title,
         version="1",
         lifespan=lifespan,
+        docs_url=None,  # ours: FastAPI's loads its scripts from other machines
         redoc_url=None,
         routes=list(router.routes),  # an included router would match each request twice
         telemetry={"tracing": False, "metrics": False},
@@ -238,6 +240,7 @@ def create_app(service: str, router: APIRouter, title: str, settings: Settings |
     app.state.checks = {}
     for path in ("/healthz", "/readyz", "/metrics"):
         app.add_api_route(path, _probe(service), name=f"probe{path}", include_in_schema=False)
+    app.add_route("/docs", _show_api, include_in_schema=False)
     app.add_middleware(Edge, service=service, state=app.state)
     for kind, handler in ((Problem, _on_problem), (RequestValidationError, _on_invalid), (HTTPException, _on_http)):
         app.add_exception_handler(kind, handler)
@@ -267,6 +270,10 @@ async def _opened(app: FastAPI, service: str) -> AsyncIterator[None]:
 async def _ask(database: Database) -> None:
     async with database.transaction() as session:
         await session.execute(text("SELECT 1"))
+
+
+async def _show_api(request: Request) -> Response:
+    return HTMLResponse(api_page.render(request.app.openapi()))
 
 
 def _probe(service: str) -> Callable[[Request], Awaitable[Response]]:
@@ -300,7 +307,10 @@ async def _on_problem(_request: Request, error: Exception) -> Response:
 async def _on_invalid(_request: Request, error: Exception) -> Response:
     """Say what is wrong and where, never what was sent: it may be personal."""
     assert isinstance(error, RequestValidationError)
-    faults = [{"where": ".".join(map(str, fault["loc"]))[:200], "what": fault["msg"]} for fault in error.errors()[:20]]
+    faults = [
+        {"where": ".".join(map(str, fault["loc"]))[:200], "what": fault["msg"].removeprefix("Value error, ")}
+        for fault in error.errors()[:20]
+    ]
     return _answer(
         Invalid(
             "; ".join(f"{fault['where']}: {fault['what']}" for fault in faults[:3]), "invalid-request", extra={"errors": faults}

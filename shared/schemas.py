@@ -32,14 +32,14 @@ DAY = r"^(20[0-9]{2}|2100)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$"
 ID = r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$"
 
 
-def _shaped(pattern: str) -> BeforeValidator:
+def _shaped(pattern: str, wanted: str) -> BeforeValidator:
     """Take text of one shape only: pydantic alone would read "0.5" as an instant, and a date of the year 1."""
     shape = re.compile(pattern)
 
     def check(value: Any) -> Any:
         if isinstance(value, date | UUID) or (isinstance(value, str) and len(value) <= 40 and shape.fullmatch(value)):
             return value
-        raise ValueError(f"must be text like {pattern}")
+        raise ValueError(wanted)
 
     return BeforeValidator(check)
 
@@ -52,7 +52,7 @@ def instant_text(value: datetime) -> str:
 Instant = Annotated[
     AwareDatetime,
     Field(strict=False),
-    _shaped(INSTANT),
+    _shaped(INSTANT, "an instant with its offset is wanted, like 2018-04-01T00:30:00+08:00 (in an address + is written %2B)"),
     PlainSerializer(instant_text, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time", "pattern": INSTANT, "examples": ["2018-04-01T00:30:00+08:00"]}),
 ]
@@ -60,11 +60,16 @@ Instant = Annotated[
 Day = Annotated[
     date,
     Field(strict=False),
-    _shaped(DAY),
+    _shaped(DAY, "a day is wanted, like 2018-03-01"),
     WithJsonSchema({"type": "string", "format": "date", "pattern": DAY, "examples": ["2018-03-01"]}),
 ]
 """A business day, 'YYYY-MM-DD'."""
-Id = Annotated[UUID, Field(strict=False), _shaped(ID), WithJsonSchema({"type": "string", "format": "uuid"})]
+Id = Annotated[
+    UUID,
+    Field(strict=False),
+    _shaped(ID, "an id is wanted, like 759310e8-7afd-8d3e-8738-37c590aac631"),
+    WithJsonSchema({"type": "string", "format": "uuid"}),
+]
 """A public id."""
 
 

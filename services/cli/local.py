@@ -67,6 +67,8 @@ def token(
     from shared.identity import make_token
     from shared.settings import SettingsError
 
+    if not unit and not account:
+        raise CommandError("Say where: --unit, for instance HQ; a shipper has --account instead.", 2)
     try:
         typer.echo(make_token(connected_settings(), role, unit, person, account))
     except (SettingsError, ValueError) as error:

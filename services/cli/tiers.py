@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any
+from urllib.parse import quote
 
 import typer
 
@@ -24,9 +25,26 @@ def why(account: Annotated[str, typer.Argument(help="Number of the settlement ac
     if as_json:
         print_json(found)
         return
-    for axis, decision in found.items():
-        rows = [[name, value] for name, value in decision.items()] if decision else [["not decided yet", ""]]
-        print_table(axis.replace("_", " "), ["", ""], rows)
+    decisions = {one["decision_id"]: one for one in found.values() if one}
+    for decision in decisions.values():
+        _show(decision)
+    if not decisions:
+        typer.echo(f"Nothing was decided on account {account} yet: the first close does.")
+
+
+def _show(decision: dict[str, Any]) -> None:
+    """Print a decision for people: the reasons in plain words, then the months they rest on."""
+    from shared.money import yuan_text
+
+    for sentence in decision["explanation"]:
+        typer.echo(sentence)
+    inputs = decision["inputs"]
+    print_table(
+        "",
+        ["month", "yuan"],
+        [[month["month"], yuan_text(month["amount_fen"])] for month in inputs["months"]],
+    )
+    typer.echo(f"Decided {decision['decided_at']} on these months; decision {decision['decision_id']}.\n")
 
 
 async def _decisions(account: str) -> dict[str, Any]:
@@ -40,11 +58,11 @@ async def _decisions(account: str) -> dict[str, Any]:
         settings, "customer", lambda _, connection: connection.fetchval("SELECT unit_code FROM units WHERE kind = 'hq'")
     )
     url = Workplace(settings.local).read_state().get("http", f"http://{settings.http_host}:{settings.http_port}")
-    headers = {"Authorization": f"Bearer {make_token(settings, 'ops_hq', root)}"}
+    headers = {"Authorization": f"Bearer {make_token(settings, 'ops_hq', root or 'HQ')}"}
     try:
         async with httpx2.AsyncClient(base_url=f"{url}/tiering/v1", headers=headers, timeout=SECONDS, trust_env=False) as client:
-            answer = await client.get(f"/accounts/{account}/tiers")
-            if answer.status_code == 404:
+            answer = await client.get(f"/accounts/{quote(account, safe='')}/tiers")
+            if answer.status_code in (404, 422):
                 raise CommandError(f"There is no account {account}.", 2)
             axes = answer.raise_for_status().json()
             found: dict[str, Any] = {}
@@ -54,5 +72,7 @@ async def _decisions(account: str) -> dict[str, Any]:
                 if current is not None:
                     found[axis] = (await client.get(f"/decisions/{current['decision_id']}")).raise_for_status().json()
             return found
+    except httpx2.HTTPStatusError as error:
+        raise CommandError(f"The suite answered {error.response.status_code}: {error.response.text[:300]}") from error
     except httpx2.TransportError as error:
         raise CommandError("The suite does not answer; is it running (make run)?") from error
