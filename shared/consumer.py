@@ -17,12 +17,14 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from shared import outbox
+from shared import outbox, parked
 from shared.batches import Batch, Breaker, CutError, read_batch
 from shared.db import Database, driver, is_infrastructure, patiently
 from shared.events.envelope import Delivery, Event, Rejected
 from shared.kafka import Partition, Reader
 from shared.observability import (
+    CONSUMER_LAG,
+    CONSUMER_STOPPED,
     EVENTS,
     HANDLER_BATCH,
     HANDLER_SECONDS,
@@ -30,7 +32,6 @@ from shared.observability import (
     TRACE_HEADER,
     traced,
 )
-from shared.parked import park
 
 BATCH = 2000
 WAIT_MS = 1000
@@ -176,7 +177,7 @@ class Applier:
             breaker, count, stopped = self._breaker.after([record.offset in refused for record in batch.records])
             if count < len(batch.records):
                 raise CutError(count)
-            await park(session, [(record, refused[record.offset]) for record in batch.records if record.offset in refused])
+            await parked.park(session, [(record, refused[record.offset]) for record in batch.records if record.offset in refused])
             self.next_offset = batch.records[-1].offset + 1
             await connection.execute(_MOVE_FENCE, topic, number, self.next_offset, stopped)
         self._breaker = breaker
@@ -263,12 +264,12 @@ class Consumer:
         """Consume until cancelled."""
         await patiently(self._forget_stops)
         await self._reader.start()
-        commits = asyncio.create_task(self._commit_for_monitors(), name="commits")
+        monitors = asyncio.create_task(self._tell_monitors(), name="monitors")
         try:
             while True:
                 await self._fetch()
         finally:
-            tasks = [commits, *self._applying.values()]
+            tasks = [monitors, *self._applying.values()]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -309,9 +310,29 @@ class Consumer:
         async with self._database.transaction() as session:
             await session.execute(text("UPDATE consumer_offsets SET stopped_reason = NULL WHERE stopped_reason IS NOT NULL"))
 
-    async def _commit_for_monitors(self) -> None:
+    async def _tell_monitors(self) -> None:
+        """Tell Kafka and Prometheus once a second how far we are."""
         while True:
             await asyncio.sleep(1)
+            for partition, applier in self._appliers.items():
+                labels = (self._database.service, partition[0], str(partition[1]))
+                end = self._reader.end(partition) if partition in self._reader.assigned else None
+                CONSUMER_LAG.labels(*labels).set(max(0, end - applier.next_offset) if end and applier.next_offset else 0)
+                CONSUMER_STOPPED.labels(*labels).set(applier.stopped)
             offsets = {p: a.next_offset for p, a in self._appliers.items() if a.next_offset is not None}
             if offsets:
                 await self._reader.commit(offsets)
+
+
+async def retry(session: AsyncSession, dispatcher: Dispatcher, parked_id: int) -> str | None:
+    """Hand a parked event to its handler again; returns why it stays parked, or None when its effects are in."""
+    row = await parked.read(session, parked_id)
+    if row is None or row["state"] != "parked":
+        return "it is not parked any more"
+    batch = read_batch([parked.record_of(row)], dispatcher.types, "")
+    for reason in batch.unreadable.values():
+        return reason
+    for rejected in await dispatcher.handle_each(session, batch.deliveries):
+        return rejected.reason
+    await parked.resolve(session, parked_id, "retried", None)
+    return None

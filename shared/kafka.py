@@ -128,6 +128,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # the client has 
             retry_backoff_ms=100,
             max_poll_interval_ms=600_000,
             fetch_max_wait_ms=500,
+            max_partition_fetch_bytes=4_194_304,  # two whole batches; 1 MiB is one and a rest of a few hundred events
             metadata_max_age_ms=30_000,
         )
         self._topics = topics
@@ -179,6 +180,11 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # the client has 
                 raise
             await asyncio.sleep(0.1)
         return {(tp.topic, tp.partition): records for tp, records in batches.items()}
+
+    def end(self, partition: Partition) -> int | None:
+        """Return where the log ended at the last fetch, None before the first."""
+        end: int | None = self._consumer.highwater(TopicPartition(*partition))
+        return end
 
     async def log_start(self, partition: Partition) -> int:
         """Return the first offset that the broker still has."""

@@ -17,6 +17,7 @@ import structlog
 from shared.db import Database
 from shared.events.envelope import headers_for
 from shared.kafka import Message, Publisher
+from shared.observability import OUTBOX_AGE, OUTBOX_DEPTH
 from shared.outbox import CHANNEL
 
 LEASE_SECONDS = 10
@@ -93,6 +94,9 @@ class Relay:
         if now - self._renewed_at > RENEW_SECONDS:
             self._buckets = [row["bucket"] for row in await connection.fetch(_LEASE, self._owner, LEASE_SECONDS)]
             self._renewed_at = now
+            waiting = await status(connection)
+            OUTBOX_DEPTH.labels(self._database.service).set(waiting["pending"])
+            OUTBOX_AGE.labels(self._database.service).set(waiting["oldest_seconds"])
         if now - self._purged_at > 3600:
             await connection.execute(_PURGE, KEEP_DAYS)
             self._purged_at = now

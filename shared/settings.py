@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Least level that is logged.")
     log_format: Literal["json", "console"] = Field("json", description="`json` for machines, `console` for people.")
+    probe_port: int = Field(
+        0, ge=0, le=65535, description="Port on which a worker or relay answers `/healthz`, `/readyz`, `/metrics`. 0: none."
+    )
     lag_limit: int = Field(100_000, ge=1, description="`/readyz` says not ready while more events than this wait in a partition.")
 
     @field_validator("oidc_algorithms", "allowed_hosts", mode="before")

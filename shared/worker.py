@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from shared.consumer import Consumer, Dispatcher, Subscription
 from shared.db import Database
+from shared.observability import bus_check, lag_check
+from shared.probes import probes
 from shared.scheduler import Schedule, Scheduler
 from shared.settings import Settings
 
@@ -30,8 +32,10 @@ class Worker:
             asyncio.create_task(Consumer(database, dispatcher, settings.bootstrap(), settings.slot).run(), name="consumer"),
             asyncio.create_task(Scheduler(database, self.schedules).run(), name="scheduler"),
         ]
+        checks = {"lag": lag_check(self.service, settings.lag_limit), "bus": bus_check(settings.bootstrap())}
         try:
-            await until_signalled(tasks)
+            async with probes(settings.probe_port, self.service, checks):
+                await until_signalled(tasks)
         finally:
             for task in tasks:
                 task.cancel()

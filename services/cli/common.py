@@ -99,13 +99,20 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    """Print a table for people."""
+    """Print a table for people; instants to the second, in the business's zone."""
     from rich.console import Console
     from rich.table import Table
+
+    from shared.clock import shanghai
+
+    def shown(cell: Any) -> str:
+        if isinstance(cell, datetime):
+            return shanghai(cell).isoformat(" ", "seconds").removesuffix("+08:00")
+        return "" if cell is None else str(cell)
 
     table = Table(title=title or None, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+        table.add_row(*map(shown, row))
     Console().print(table)

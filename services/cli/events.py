@@ -22,7 +22,6 @@ from services.cli.common import (
 
 ServiceOption = Annotated[str | None, typer.Option("--service", help="customer, tiering, retention or tickets.")]
 ParkedId = Annotated[int, typer.Argument(help="Number from `crm parked list`.")]
-COLUMNS = ["parked_id", "service", "topic", "partition", "offset", "reason", "parked_at"]
 SPANS = {"m": "minutes", "h": "hours", "d": "days"}
 
 parked = typer.Typer(no_args_is_help=True, help="Events that a service refused, kept with their bytes and the reason.")
@@ -46,7 +45,20 @@ def list_parked(service: ServiceOption = None, as_json: JsonFlag = False) -> Non
     if as_json:
         print_json(rows)
     else:
-        print_table(f"{len(rows)} parked", COLUMNS, [[row[name] for name in COLUMNS] for row in rows])
+        print_table(
+            f"{len(rows)} parked",
+            ["id", "service", "place", "reason", "since"],
+            [
+                [
+                    row["parked_id"],
+                    row["service"],
+                    f"{row['topic']}/{row['partition']}/{row['offset']}",
+                    row["reason"],
+                    row["parked_at"],
+                ]
+                for row in rows
+            ],
+        )
 
 
 @parked.command()

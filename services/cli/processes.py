@@ -88,6 +88,8 @@ async def _relay(service: str, settings: Settings) -> None:
     import asyncio
 
     from shared.db import Database
+    from shared.observability import bus_check
+    from shared.probes import probes
     from shared.relay import Relay
     from shared.worker import until_signalled
 
@@ -95,7 +97,8 @@ async def _relay(service: str, settings: Settings) -> None:
     await database.open()
     sending = asyncio.create_task(Relay(database, settings.bootstrap(), settings.slot).run(), name="relay")
     try:
-        await until_signalled([sending])
+        async with probes(settings.probe_port, service, {"bus": bus_check(settings.bootstrap())}):
+            await until_signalled([sending])
     finally:
         sending.cancel()
         await asyncio.wait([sending], timeout=SHUTDOWN_SECONDS)

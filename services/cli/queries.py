@@ -13,8 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.cli.common import CommandError, ask_each
 from shared import parked, relay
-from shared.batches import read_batch
-from shared.consumer import Dispatcher
+from shared.consumer import Dispatcher, retry
 from shared.db import Database
 from shared.kafka import EndOffsets
 from shared.local import guard
@@ -123,16 +122,7 @@ async def retry_parked(settings: Settings, service: str, parked_id: int) -> str 
     """Hand a parked event to its handler again; returns why it is refused again, or None when it went in."""
     dispatcher = Dispatcher(service, _subscriptions(service))
     async with _session(settings, service) as session:
-        row = await parked.read(session, parked_id)
-        if row is None or row["state"] != "parked":
-            return "it is not parked any more"
-        batch = read_batch([parked.record_of(row)], dispatcher.types, service)
-        for reason in batch.unreadable.values():
-            return reason
-        for rejected in await dispatcher.handle_each(session, batch.deliveries):
-            return rejected.reason
-        await parked.resolve(session, parked_id, "retried", None)
-    return None
+        return await retry(session, dispatcher, parked_id)
 
 
 async def discard_parked(settings: Settings, service: str, parked_id: int, reason: str) -> None:

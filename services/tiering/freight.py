@@ -45,14 +45,14 @@ async def post(session: AsyncSession, deliveries: Sequence[Delivery[FreightCharg
     connection = await driver(session)
     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", LEDGER)
     events = [delivery.event for delivery in deliveries]
-    columns = _columns(events)
-    rows = await connection.fetch(_POST, *columns)
+    sent = [_row(event) for event in events]
+    rows = await connection.fetch(_POST, sent)
     if rows[0]["change_fen"] is not None:
         _publish_restated(session, rows)
     if rows[0]["posted"] == len(events):
         return []
-    await connection.execute(_KEEP_REPLACED, *columns)
-    conflicts = await connection.fetch(_CONFLICTS, *columns)
+    await connection.execute(_KEEP_REPLACED, sent)
+    conflicts = await connection.fetch(_CONFLICTS, sent)
     return [
         Rejected(deliveries[row["position"] - 1], "this version of the charge is known with other content") for row in conflicts
     ]
@@ -95,18 +95,19 @@ async def last_closed(session: AsyncSession) -> date | None:
     return found
 
 
-def _columns(events: Sequence[FreightCharged]) -> list[list[Any]]:
-    return [
-        [event.charge_no for event in events],
-        [event.version for event in events],
-        [event.waybill_no for event in events],
-        [event.account_no for event in events],
-        [event.amount_fen for event in events],
-        [event.charged_at for event in events],
-        [business_month(event.charged_at) for event in events],
-        [event.product for event in events],
-        [event.weight_grams for event in events],
-    ]
+def _row(event: FreightCharged) -> tuple[Any, ...]:
+    """Return a charge as a row of the table `charges`."""
+    return (
+        event.charge_no,
+        event.version,
+        event.waybill_no,
+        event.account_no,
+        event.amount_fen,
+        event.charged_at,
+        business_month(event.charged_at),
+        event.product,
+        event.weight_grams,
+    )
 
 
 def _publish_restated(session: AsyncSession, rows: Sequence[asyncpg.Record]) -> None:
@@ -115,8 +116,8 @@ def _publish_restated(session: AsyncSession, rows: Sequence[asyncpg.Record]) -> 
 
 
 _NAMES = "charge_no, version, waybill_no, account_no, amount_fen, charged_at, month, product, weight_grams"
-_SENT = f"""unnest($1::text[], $2::integer[], $3::text[], $4::text[], $5::bigint[], $6::timestamptz[], $7::date[], $8::text[],
-                $9::bigint[]) WITH ORDINALITY AS s ({_NAMES}, position)"""
+# One array of rows, not one array per column: the driver asks of each element of an array whether it is itself a list.
+_SENT = f"unnest($1::charges[]) WITH ORDINALITY AS s ({_NAMES}, position)"
 
 # Charges are written in the order of their numbers and totals in the order of account and month: two partitions with each
 # other's accounts wait for one another and never in a circle. RETURNING old is PostgreSQL 18.

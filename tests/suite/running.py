@@ -46,12 +46,12 @@ class RunningSuite:
         """Return the command that starts the suite."""
         return [sys.executable, "-m", "services.cli", "suite", "--history", str(self.history), "--port", str(self.port)]
 
-    def crm(self, *words: str) -> str:
-        """Run a command of `crm` and return what it printed."""
+    def crm(self, *words: str, code: int = 0) -> str:
+        """Run a command of `crm` that ends with this exit code, and return what it printed."""
         done = subprocess.run(
             [sys.executable, "-m", "services.cli", *words], env=self.environment, capture_output=True, text=True, check=False
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == code, done.stderr
         return done.stdout
 
     def log(self) -> str:
