@@ -11,7 +11,7 @@ from pathlib import Path
 SHANGHAI = timezone(timedelta(hours=8))
 SAO_PAULO = timezone(timedelta(hours=-3))
 BEGIN = datetime(2017, 1, 3, 9, tzinfo=SHANGHAI)
-DAYS = 420
+DAYS = 240
 BRANCHES = {"D1-B1": "D1", "D1-B2": "D1", "D2-B1": "D2"}
 
 
@@ -30,7 +30,7 @@ def write_hostile_folder(folder: Path, seed: int) -> None:
     for account_no in accounts:
         branch = branch_of[account_no] = choose.choice(list(BRANCHES))
         if choose.random() < 0.7:
-            opened = (BEGIN + timedelta(days=choose.choice((0, 0, 0, 31, 100, 200)))).date()
+            opened = (BEGIN + timedelta(days=choose.choice((0, 0, 0, 31, 60, 120)))).date()
             outlet = choose.choice(["", f"{branch}-O1", f"{branch}-O2"])
             listed.append((account_no, f"Company {account_no}", branch, outlet, opened.isoformat()))
     listed.append(("H-SILENT", "Never ships", "D1-B1", "", "2017-02-28"))
@@ -53,11 +53,11 @@ _COLUMNS = [
 
 def _parcels(choose: random.Random, accounts: list[str], branch_of: dict[str, str]) -> list[list[str]]:
     rows = []
-    for number in range(2600):
+    for number in range(2000):
         account_no = accounts[min(int(choose.expovariate(1 / 45)), len(accounts) - 1)]
         ordered = BEGIN + timedelta(days=choose.random() * DAYS)
         if choose.random() < 0.05:  # a month's edge, said in another offset
-            month = choose.randrange(2, 13)
+            month = choose.randrange(2, 9)
             ordered = datetime(2017, month, 1, tzinfo=SHANGHAI) - timedelta(seconds=choose.choice((1, 0)))
         handed = ordered + timedelta(hours=choose.random() * 60) if choose.random() < 0.97 else None
         promised = (ordered + timedelta(days=choose.choice((3, 5, 8)))).replace(microsecond=0)
@@ -107,7 +107,7 @@ def _charges(  # noqa: C901 - a list of mishaps
         rows.append((f"CH-{row[0]}", version, row[0], account_no, amount, *instants))
 
     charged = [row for row in parcels if row[10]]
-    for row in choose.sample(charged, 420):
+    for row in choose.sample(charged, 380):
         at = datetime.fromisoformat(row[10])
         kind = choose.randrange(8)
         amount = f"{choose.lognormvariate(5.5, 1.2):.2f}"
@@ -122,9 +122,9 @@ def _charges(  # noqa: C901 - a list of mishaps
         elif kind == 3:  # to another month
             charge(row, 2, row[1], amount, at - timedelta(days=33), at + timedelta(days=20))
         elif kind == 4:  # to another account
-            charge(row, 2, choose.choice(accounts), amount, at, at + timedelta(days=choose.randrange(1, 120)))
+            charge(row, 2, choose.choice(accounts), amount, at, at + timedelta(days=choose.randrange(1, 100)))
         elif kind == 5:  # cancelled months later
-            charge(row, 2, row[1], "0", at, at + timedelta(days=choose.randrange(20, 200)))
+            charge(row, 2, row[1], "0", at, at + timedelta(days=choose.randrange(20, 110)))
         elif kind == 6:  # versions out of order
             charge(row, 3, row[1], amount, at, at + timedelta(days=2))
             charge(row, 2, row[1], "999.99", at, at + timedelta(days=40))

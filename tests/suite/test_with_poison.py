@@ -1,4 +1,4 @@
-"""Poison on the inbound topics of a running suite: parked with its reason by each service that reads it, its neighbours at once in.
+"""Poison on the inbound topics of a running suite: parked with its reason by each reader, its neighbours at once in.
 
 Runs after the recount of the same suite, whose parked lists it fills.
 """
@@ -15,7 +15,7 @@ from shared.events.envelope import headers_for
 from shared.kafka import Message, Publisher
 from tests.suite.conftest import Replayed
 
-AT = datetime(2018, 7, 2, 10, tzinfo=SHANGHAI)
+AT = datetime(2017, 7, 3, 10, tzinfo=SHANGHAI)
 PLACE = {"city": "city", "region": "D1-B1"}
 
 
@@ -57,7 +57,7 @@ def poison() -> dict[str, Message]:
         "negative pieces": message(good, data.replace(b'"pieces":1', b'"pieces":-1')),
         "300 kB": message(good, data.replace(b'"city"', b'"city","x":"' + b"x" * 300_000 + b'"', 1)),
         "negative amount": message(paid, paid.to_bytes().replace(b'"amount_fen":100', b'"amount_fen":-100')),
-        "year 9999": message(paid, paid.to_bytes().replace(b"2018-07-02", b"9999-07-02")),
+        "year 9999": message(paid, paid.to_bytes().replace(b"2017-07-03", b"9999-07-02")),
         "a tombstone": Message(paid.TOPIC, b"k", None, message(paid).headers),  # type: ignore[arg-type]
     }
 
@@ -78,7 +78,7 @@ async def test_poison_is_parked_by_each_reader_and_delays_nobody(hostile: Replay
     await publisher.close()
     wanted = sum(len(READERS[one.topic]) for one in bad.values()) + 1
     async with asyncio.timeout(30):
-        while len(rows := await parked(hostile)) < wanted:
+        while len(rows := await parked(hostile)) < wanted:  # noqa: ASYNC110 - another process parks
             await asyncio.sleep(0.2)
     assert len(rows) == wanted
     assert set(rows[0]) == {"parked_id", "service", "topic", "partition", "offset", "reason", "parked_at"}
@@ -86,8 +86,8 @@ async def test_poison_is_parked_by_each_reader_and_delays_nobody(hostile: Replay
     for number in range(len(bad)):
         parcel = await hostile.suite.get(f"/tickets/v1/parcels/P-N{number}")
         assert parcel["events"] == [{"status": "CREATED", "occurred_at": AT.isoformat()}]
-    freight = await hostile.suite.get("/tiering/v1/accounts/H001/freight", **{"from": "2018-07", "to": "2018-07"})
-    known = hostile.expected.totals["H001"].get("2018-07", (0, 0))
+    freight = await hostile.suite.get("/tiering/v1/accounts/H001/freight", **{"from": "2017-07", "to": "2017-07"})
+    known = hostile.expected.totals["H001"].get("2017-07", (0, 0))
     assert freight["months"][0]["amount_fen"] == known[0] + len(bad) * 1_00, "the first content of a version stays"
 
 
@@ -104,22 +104,22 @@ async def test_a_parked_event_is_shown_retried_in_vain_and_discarded(hostile: Re
 async def test_a_late_charge_is_restated_at_once_and_judged_by_the_next_daily_run(hostile: Replayed) -> None:
     """A charge for a closed month changes its total when it arrives; nothing is judged on arrival."""
     account_no = next(a for a, months in hostile.expected.totals.items() if months)
-    before = await hostile.suite.items("/tiering/v1/movements", month="2018-03")
-    at = datetime(2018, 3, 5, 9, tzinfo=SHANGHAI)
+    before = await hostile.suite.items("/tiering/v1/movements", month="2017-03")
+    at = datetime(2017, 3, 6, 9, tzinfo=SHANGHAI)
     late = charge("P-LATE", 77_00).model_copy(update={"account_no": account_no, "charged_at": at})
     publisher = Publisher(hostile.suite.state()["kafka_bootstrap"])
     await publisher.send([message(late), message(late)])
     await publisher.close()
-    known = hostile.expected.totals[account_no].get("2018-03", (0, 0))
-    params = {"from": "2018-03", "to": "2018-03"}
+    known = hostile.expected.totals[account_no].get("2017-03", (0, 0))
+    params = {"from": "2017-03", "to": "2017-03"}
     async with asyncio.timeout(20):
         while True:
             month = (await hostile.suite.get(f"/tiering/v1/accounts/{account_no}/freight", **params))["months"][0]
             if month["amount_fen"] == known[0] + 77_00:
                 break
             await asyncio.sleep(0.1)
-    assert month == {"month": "2018-03", "amount_fen": known[0] + 77_00, "charges": known[1] + 1, "closed": True}
-    assert await hostile.suite.items("/tiering/v1/movements", month="2018-03") == before
+    assert month == {"month": "2017-03", "amount_fen": known[0] + 77_00, "charges": known[1] + 1, "closed": True}
+    assert await hostile.suite.items("/tiering/v1/movements", month="2017-03") == before
 
 
 async def test_an_import_of_a_csv_goes_through_the_same_contract_and_may_be_repeated(hostile: Replayed, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ async def test_an_import_of_a_csv_goes_through_the_same_contract_and_may_be_repe
         hostile.suite.crm("import", "shipments", str(file), code=3)
     assert "P-CSV-BAD" in (tmp_path / "parcels.csv.rejected.csv").read_text()
     async with asyncio.timeout(20):
-        while (await hostile.suite.ask("GET", "/tickets/v1/parcels/P-CSV")).status_code != 200:
+        while (await hostile.suite.ask("GET", "/tickets/v1/parcels/P-CSV")).status_code != 200:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
     parcel = await hostile.suite.get("/tickets/v1/parcels/P-CSV")
     assert [event["status"] for event in parcel["events"]] == ["CREATED", "PICKED_UP"]
