@@ -7,17 +7,22 @@ import time
 from typing import Any
 
 import asyncpg
+import psutil
 
 from bench.programs import ready, run_program
 from services.tiering.subscriptions import SUBSCRIPTIONS
 from shared.consumer import Consumer, Dispatcher
 from shared.db import Database
+from shared.observability import HANDLER_BATCH
 
 WATCH_SECONDS = 0.01
 
 
 async def main(job: dict[str, Any]) -> dict[str, Any]:
-    """Consume until the fences add up to `total`: from the assignment of the partitions to the last commit."""
+    """Consume until the fences add up to the last of `totals`: from the assignment of the partitions to the last commit.
+
+    Answers, too, how much memory the process had at most until each of `totals`.
+    """
     database = Database("tiering", job["url"], "worker")
     await database.open()
     watching = await asyncpg.connect(job["url"], server_settings={"role": "tiering_worker"}, ssl=False)
@@ -28,12 +33,18 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
     consuming = asyncio.create_task(Consumer(database, Dispatcher("tiering", SUBSCRIPTIONS), job["bootstrap"], "bench").run())
     began: float | None = None
     first = 0
-    while True:
+    parts: list[dict[str, int]] = []
+    highest = 0
+    process = psutil.Process()
+    while len(parts) < len(job["totals"]):
         row = await fences.fetchrow(job["topic"])
         if began is None and row["partitions"] == job["partitions"]:
             began, first = time.perf_counter(), row["total"]
-        if row["total"] >= job["total"]:
-            break
+        highest = max(highest, process.memory_info().rss)
+        if row["total"] >= job["totals"][len(parts)]:
+            parts.append({"total": row["total"], "rss_bytes": highest})
+            highest = 0
+            continue
         if consuming.done():
             consuming.result()
         await asyncio.sleep(WATCH_SECONDS)
@@ -43,7 +54,8 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
     await asyncio.wait([consuming])
     await watching.close()
     await database.close()
-    return {"amount": job["total"] - first, "seconds": ended - began}
+    batches = sum(s.value for family in HANDLER_BATCH.collect() for s in family.samples if s.name.endswith("_count"))
+    return {"batches": batches, "amount": job["totals"][-1] - first, "seconds": ended - began, "parts": parts}
 
 
 if __name__ == "__main__":

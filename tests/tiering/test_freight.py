@@ -186,7 +186,7 @@ async def test_two_partitions_with_each_others_accounts_and_charges_never_deadlo
             for batch in batches:
                 async with connection.transaction():
                     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", freight.LEDGER)
-                    await connection.fetch(freight._POST, *freight._columns(batch))
+                    await connection.fetch(freight._POST, [freight._row(event) for event in batch])
         finally:
             await connection.close()
 
