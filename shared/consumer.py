@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import structlog
@@ -28,6 +29,7 @@ from shared.observability import (
     EVENTS,
     HANDLER_BATCH,
     HANDLER_SECONDS,
+    PARKED,
     PARKED_TOTAL,
     TRACE_HEADER,
     traced,
@@ -38,6 +40,7 @@ WAIT_MS = 1000
 TRIES = 5
 """An error that is neither an outage nor bad data is tried this often before the event that causes it is parked."""
 STUCK_SECONDS = 120
+PARKED_EVERY = 10
 
 Handler = Callable[[AsyncSession, Sequence[Delivery[Any]]], Awaitable[Sequence[Rejected[Any]] | None]]
 log = structlog.get_logger(__name__)
@@ -279,9 +282,19 @@ class Consumer:
         """Fetch once from the partitions that are not being applied; ends early when one of those is done."""
         idle = [p for p in self._reader.assigned if p not in self._applying and not self._applier(p).stopped]
         fetching = asyncio.create_task(self._reader.fetch(idle, BATCH, WAIT_MS))
-        await asyncio.wait([fetching, *self._applying.values()], return_when=asyncio.FIRST_COMPLETED)
-        if not fetching.done():
+        try:
+            await asyncio.wait([fetching, *self._applying.values()], return_when=asyncio.FIRST_COMPLETED)
+        finally:
             fetching.cancel()  # nothing is lost: records leave the client only when it answers
+        await asyncio.wait([fetching])
+        self._forget_applied()
+        if not fetching.cancelled():
+            for partition, records in fetching.result().items():
+                applying = self._applier(partition).apply(records)
+                self._applying[partition] = asyncio.create_task(applying, name=str(partition))
+
+    def _forget_applied(self) -> None:
+        """Make way for the next batch where one is done; end the process where one hangs."""
         for partition, task in list(self._applying.items()):
             if task.done():
                 del self._applying[partition]
@@ -289,14 +302,6 @@ class Consumer:
             elif time.monotonic() - self._appliers[partition].alive_at > STUCK_SECONDS:
                 faulthandler.dump_traceback()
                 raise RuntimeError(f"a batch of {partition} has not moved for {STUCK_SECONDS} s")
-        try:
-            fetched = await fetching
-        except asyncio.CancelledError:
-            if not fetching.cancelled():
-                raise
-            return
-        for partition, records in fetched.items():
-            self._applying[partition] = asyncio.create_task(self._applier(partition).apply(records), name=str(partition))
 
     def _applier(self, partition: Partition) -> Applier:
         if partition not in self._appliers:
@@ -310,10 +315,16 @@ class Consumer:
         async with self._database.transaction() as session:
             await session.execute(text("UPDATE consumer_offsets SET stopped_reason = NULL WHERE stopped_reason IS NOT NULL"))
 
+    async def _count_parked(self) -> int:
+        async with self._database.transaction() as session:
+            return await parked.count_parked(session)
+
     async def _tell_monitors(self) -> None:
-        """Tell Kafka and Prometheus once a second how far we are."""
-        while True:
+        """Tell Kafka and Prometheus once a second how far we are, and every ten seconds how much is parked."""
+        for tick in count():
             await asyncio.sleep(1)
+            if tick % PARKED_EVERY == 0:
+                PARKED.labels(self._database.service).set(await patiently(self._count_parked))
             for partition, applier in self._appliers.items():
                 labels = (self._database.service, partition[0], str(partition[1]))
                 end = self._reader.end(partition) if partition in self._reader.assigned else None

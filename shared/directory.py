@@ -17,7 +17,7 @@ from shared.events.envelope import Delivery
 from shared.kernel.tables import unit_ancestors, units
 
 LOCK = 7412
-"""Advisory lock: the closure of the tree is rebuilt by one transaction at a time."""
+"""Advisory lock: the closure is rebuilt by one transaction at a time, while no account is being placed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,10 @@ async def note_accounts(session: AsyncSession, deliveries: Sequence[Delivery[Acc
 async def apply_accounts(session: AsyncSession, states: Sequence[AccountState], sequences: Sequence[int]) -> None:
     """Write accounts (each at most once) where the sequence is newer, with all their memberships.
 
-    An account stands where its last membership puts it: a move is published on its day.
+    An account stands where its last membership puts it: a move is published on its day. The tree stands still meanwhile: an
+    account written while the closure is rebuilt elsewhere would find no district there, and not be found by its refresh.
     """
+    await session.execute(text("SELECT pg_advisory_xact_lock_shared(:lock)"), {"lock": LOCK})
     connection = await driver(session)
     last = [max(state.memberships, key=lambda membership: membership.from_on, default=None) for state in states]
     changed = await connection.fetch(

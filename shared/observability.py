@@ -19,6 +19,7 @@ Nothing personal is logged: values of telling keys are replaced, phone numbers m
 | crm_outbox_depth | gauge | service | rows that are not sent yet |
 | crm_outbox_age_seconds | gauge | service | age of the oldest of them |
 | crm_tokens_refused_total | counter | reason | bearer tokens that were not believed |
+| crm_unknown_shipment_statuses_total | counter | | scans with a status that no rule knows (tickets) |
 """
 
 import asyncio

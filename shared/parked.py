@@ -50,6 +50,11 @@ async def list_parked(session: AsyncSession, service: str) -> list[dict[str, Any
     return [{"service": service, **row._mapping} for row in rows]
 
 
+async def count_parked(session: AsyncSession) -> int:
+    """Return how many events are parked now."""
+    return int((await session.execute(text("SELECT count(*) FROM parked_events WHERE state = 'parked'"))).scalar_one())
+
+
 async def read(session: AsyncSession, parked_id: int) -> dict[str, Any] | None:
     """Return one parked event with its state and bytes, or None; locks the row."""
     found = await session.execute(text("SELECT * FROM parked_events WHERE parked_id = :id FOR UPDATE"), {"id": parked_id})
