@@ -5,8 +5,8 @@ import io
 import json
 import logging
 import re
-from importlib import import_module
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import pytest

@@ -18,7 +18,7 @@ from shared import consumer, inbox, outbox
 from shared.batches import Breaker
 from shared.clock import SHANGHAI
 from shared.consumer import Consumer, Dispatcher, Subscription
-from shared.db import Database
+from shared.db import Database, patiently
 from shared.events import Delivery, Rejected, ShipmentStatusChanged, UnitChanged
 from shared.events.envelope import headers_for
 from shared.kafka import EndOffsets, Message, Publisher, create_topics
@@ -79,13 +79,19 @@ async def consuming(database: Database, bootstrap: str, slot: str = "1") -> Asyn
 
 
 async def arrivals(database: Database) -> list[str]:
-    async with database.transaction() as session:
-        return list((await session.execute(text("SELECT waybill_no FROM arrivals ORDER BY n"))).scalars())
+    async def read() -> list[str]:
+        async with database.transaction() as session:
+            return list((await session.execute(text("SELECT waybill_no FROM arrivals ORDER BY n"))).scalars())
+
+    return await patiently(read)  # a test may have cut the pool's connections
 
 
 async def fences(database: Database) -> int:
-    async with database.transaction() as session:
-        return int((await session.execute(text("SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets"))).scalar_one())
+    async def read() -> int:
+        async with database.transaction() as session:
+            return int((await session.execute(text("SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets"))).scalar_one())
+
+    return await patiently(read)
 
 
 async def until(database: Database, passed: int, seconds: float = 30) -> None:
