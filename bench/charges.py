@@ -12,12 +12,12 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from bench.measuring import expect
+from bench.servers import PARTITIONS
 from shared.events.envelope import headers_for
 from shared.events.freight import FreightCharged
 from shared.kafka import Message, Publisher
 
 TOPIC = FreightCharged.TOPIC
-PARTITIONS = 4
 FIRST_DAY = datetime(2025, 12, 31, 16, tzinfo=UTC)
 """2026-01-01 in Asia/Shanghai; nothing after it is closed."""
 SHANGHAI = timedelta(hours=8)
@@ -112,10 +112,11 @@ async def publish(bootstrap: str, *parts: Iterator[FreightCharged]) -> list[Segm
 
 async def end_offsets(bootstrap: str) -> dict[int, int]:
     """Return the next offset of each partition of the topic."""
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap)
+    partitions = [TopicPartition(TOPIC, number) for number in range(PARTITIONS)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, enable_auto_commit=False)
     await consumer.start()
     try:
-        found = await consumer.end_offsets([TopicPartition(TOPIC, number) for number in range(PARTITIONS)])
+        found = await consumer.end_offsets(partitions)
     finally:
         await consumer.stop()
     return {partition.partition: offset for partition, offset in found.items()}

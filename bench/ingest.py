@@ -7,10 +7,10 @@ from typing import Any
 import asyncpg
 
 from bench import ingest_l3
-from bench.charges import PARTITIONS, TOPIC, Segment, check_ledger, empty_ledger, make_charges, publish
+from bench.charges import TOPIC, Segment, check_ledger, empty_ledger, make_charges, publish
 from bench.measuring import Figure, Program, Run, alternate, cpu_by_process, cpu_of, expect, ratios
 from bench.programs import measure
-from bench.servers import Bench
+from bench.servers import PARTITIONS, Bench
 
 GOAL = 0.65
 FLOOR = 0.50

@@ -7,10 +7,10 @@ from typing import Any
 
 import asyncpg
 
-from bench.charges import PARTITIONS, TOPIC, Segment, check_ledger, empty_ledger, make_charges, publish
+from bench.charges import TOPIC, Segment, check_ledger, empty_ledger, make_charges, publish
 from bench.measuring import PAIRS, Figure, expect
 from bench.programs import measure
-from bench.servers import Bench
+from bench.servers import PARTITIONS, Bench
 
 GOAL = 1.10
 

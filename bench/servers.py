@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
+from shared.events.freight import FreightCharged
 from shared.kafka import create_topics
 from shared.local.databases import create_database, drop_database, ensure_databases
 from shared.local.kafka import Kafka
 from shared.local.postgres import Postgres
 from shared.migrations import upgrade
 
+PARTITIONS = 4
+"""Of `freight.events`."""
 MEASURED = ("customer", "tiering")
 """The services that are measured."""
 
@@ -78,5 +82,16 @@ async def bench_servers(local: Path, *, quick: bool) -> AsyncIterator[Bench]:
         await ensure_databases(postgres.admin_url, MEASURED, postgres.password)
         for service in MEASURED:
             await upgrade(service, postgres.url(f"{service}_owner", service))
+        await _create_freight_topic(kafka.bootstrap)
         await create_topics(kafka.bootstrap)
         yield bench
+
+
+async def _create_freight_topic(bootstrap: str) -> None:
+    """Make the topic of the ingest with the partitions that are measured; local topics have fewer."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic(FreightCharged.TOPIC, PARTITIONS, 1)])
+    finally:
+        await admin.close()
