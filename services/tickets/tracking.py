@@ -17,12 +17,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tickets import problem_parcels, promises, tickets
-from services.tickets.lifecycle import PROBLEMS, SETTLING, STEP
+from services.tickets.lifecycle import PROBLEMS, SETTLING
 from services.tickets.models import Parcel
 from services.tickets.reach import seen_by
 from shared.db import Scope, driver
 from shared.events.envelope import Delivery, Rejected
-from shared.events.shipments import ShipmentStatusChanged
+from shared.events.shipments import STEP, ShipmentStatusChanged
 from shared.problems import NotFound
 
 UNKNOWN_STATUSES = Counter("crm_unknown_shipment_statuses", "Scans with a status that no rule knows.")

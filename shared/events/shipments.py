@@ -4,6 +4,7 @@ Topic `shipment.events`, public contract.
 Scans come in any order, repeated, and months late; a parcel's timeline is the set of its scans.
 """
 
+from types import MappingProxyType
 from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,26 +13,30 @@ from shared.clock import SHANGHAI
 from shared.events.envelope import Event
 from shared.events.fields import INT4_MAX, AccountNo, AmountFen, Grams, Instant, Number, Place, UnitCode
 
-KNOWN_STATUSES = frozenset(
-    {
-        "CREATED",
-        "PICKED_UP",
-        "IN_TRANSIT",
-        "ARRIVED",
-        "OUT_FOR_DELIVERY",
-        "ATTEMPT_FAILED",
-        "AT_PICKUP_POINT",
-        "DELIVERED",
-        "REFUSED",
-        "RETURNING",
-        "RETURNED",
-        "DELAYED",
-        "DAMAGED",
-        "LOST",
-        "CUSTOMS",
-        "CANCELLED",
-    }
+LIFECYCLE = (
+    "CREATED",
+    "PICKED_UP",
+    "IN_TRANSIT",
+    "ARRIVED",
+    "OUT_FOR_DELIVERY",
+    "ATTEMPT_FAILED",
+    "AT_PICKUP_POINT",
+    "DELIVERED",
+    "REFUSED",
+    "RETURNING",
+    "RETURNED",
+    "DELAYED",
+    "DAMAGED",
+    "LOST",
+    "CUSTOMS",
+    "CANCELLED",
 )
+"""The known statuses in the order of the public contract, which breaks ties between scans of one instant."""
+
+STEP = MappingProxyType({status: step for step, status in enumerate(LIFECYCLE)})
+"""The place of a known status in the lifecycle; a status without a place stays on the timeline and decides nothing."""
+
+KNOWN_STATUSES = frozenset(LIFECYCLE)
 """Statuses that rules know. Any other text stays on the timeline, is counted, and decides nothing."""
 
 

@@ -13,10 +13,9 @@ import pytest
 from sqlalchemy import text
 
 from services.customer import accounts, organisation
-from services.customer.customer_360 import parcels, reading
+from services.customer.customer_360 import reading
 from services.customer.schemas import Account360
 from services.customer.subscriptions import SUBSCRIPTIONS
-from services.tickets.lifecycle import LIFECYCLE
 from shared import events
 from shared.consumer import Dispatcher
 from shared.db import Database, Scope
@@ -418,8 +417,3 @@ async def test_partitions_of_all_topics_meet_on_the_same_pages(db: Database, web
         assert answer["freight"]["months"][12]["amount_fen"] == charged
         assert len(answer["parcels"]["items"]) == scanned
         assert len(answer["tickets"]["items"]) == opened_ - resolved
-
-
-def test_scans_are_ordered_as_the_tickets_service_orders_them() -> None:
-    assert parcels.LIFECYCLE == LIFECYCLE
-    assert set(parcels.LIFECYCLE) == events.KNOWN_STATUSES

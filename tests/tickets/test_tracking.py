@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.tickets import tracking
-from services.tickets.lifecycle import LIFECYCLE, PROBLEMS, SETTLING, STEP
+from services.tickets.lifecycle import PROBLEMS, SETTLING
 from shared.clock import SHANGHAI
 from shared.db import Database, Scope
-from shared.events.shipments import KNOWN_STATUSES, ShipmentStatusChanged
+from shared.events.shipments import KNOWN_STATUSES, LIFECYCLE, STEP, ShipmentStatusChanged
 from shared.problems import NotFound
 from tests.deliveries import deliver
 from tests.tickets.make import at, batches, drive, judge, published, record, rows, scan, tickets_of, wipe

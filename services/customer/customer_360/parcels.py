@@ -6,34 +6,13 @@ that is not in the list decides nothing.
 
 from collections.abc import Sequence
 from datetime import datetime
-from types import MappingProxyType
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.customer.customer_360.rendering import touch
 from shared.db import driver
 from shared.events.envelope import Delivery
-from shared.events.shipments import ShipmentStatusChanged
-
-LIFECYCLE = (
-    "CREATED",
-    "PICKED_UP",
-    "IN_TRANSIT",
-    "ARRIVED",
-    "OUT_FOR_DELIVERY",
-    "ATTEMPT_FAILED",
-    "AT_PICKUP_POINT",
-    "DELIVERED",
-    "REFUSED",
-    "RETURNING",
-    "RETURNED",
-    "DELAYED",
-    "DAMAGED",
-    "LOST",
-    "CUSTOMS",
-    "CANCELLED",
-)
-STEP = MappingProxyType({status: step for step, status in enumerate(LIFECYCLE)})
+from shared.events.shipments import STEP, ShipmentStatusChanged
 
 _NOTE = """
 INSERT INTO overview_parcels AS p
