@@ -40,7 +40,13 @@ INFRASTRUCTURE = (
 
 CONNECT_SECONDS = 30
 SETTINGS: dict[Role, dict[str, str]] = {
-    "web": {"statement_timeout": "5s", "lock_timeout": "2s", "idle_in_transaction_session_timeout": "15s"},
+    "web": {
+        "statement_timeout": "5s",
+        "lock_timeout": "2s",
+        "idle_in_transaction_session_timeout": "15s",
+        # For flash and memory. At the default of 4 each read scans the whole closure of units for the caller's scope.
+        "random_page_cost": "1.1",
+    },
     "worker": {"idle_in_transaction_session_timeout": "60s"},
 }
 
