@@ -176,7 +176,7 @@ async def test_programs_take_turns_and_ratios_are_of_pairs() -> None:
 def test_cpu_seconds_of_this_process_are_counted() -> None:
     before = cpu_seconds()
     sum(range(3_000_000))
-    assert cpu_between(before, cpu_seconds())["python"] > 0
+    assert sum(cpu_between(before, cpu_seconds()).values()) > 0
 
 
 def test_zipf_asks_a_few_accounts_most_and_is_the_same_every_time() -> None:
