@@ -31,9 +31,21 @@ class Message:
 
 
 async def create_topics(bootstrap: str, retention_ms: int = -1) -> None:
-    """Create the suite's topics where they are missing; local topics keep their records for ever."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
-    await admin.start()
+    """Create the suite's topics where they are missing; local topics keep their records for ever.
+
+    A broker that is just starting, or is started again, is waited for: 30 s at most.
+    """
+    deadline = asyncio.get_running_loop().time() + SEND_SECONDS
+    while True:
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=10_000)
+        try:
+            await admin.start()
+            break
+        except KafkaError:
+            await admin.close()
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.2)
     try:
         known = set(await admin.list_topics())
         missing = [
