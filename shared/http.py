@@ -205,9 +205,12 @@ class Route(APIRoute):
         return answer
 
 
-def Router() -> APIRouter:  # noqa: N802 - reads like the class it makes
-    """Make a service's router."""
-    return APIRouter(route_class=Route, generate_unique_id_function=lambda route: route.name)
+def Router(*rooms: APIRouter) -> APIRouter:  # noqa: N802 - reads like the class it makes
+    """Make a service's router, or one that holds the routes of several rooms."""
+    router = APIRouter(route_class=Route, generate_unique_id_function=lambda route: route.name)
+    for room in rooms:
+        router.routes.extend(room.routes)
+    return router
 
 
 def create_app(service: str, router: APIRouter, title: str, settings: Settings | None = None) -> FastAPI:

@@ -1,0 +1,10 @@
+"""Live standings, the radar, causes."""
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the tables of the room."""

@@ -1,0 +1,10 @@
+"""Scores and what they are made from."""
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Create the tables of the room."""

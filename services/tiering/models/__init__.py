@@ -1,0 +1,19 @@
+"""The tables of tiering, one module per room."""
+
+from services.tiering.models.base import Base
+from services.tiering.models.decisions import Decision, MonthClose
+from services.tiering.models.ledger import Charge, DirtyMark, MonthTotal, ReplacedCharge
+from services.tiering.models.movements import MovementRow
+from services.tiering.models.policies import PolicyVersion
+
+__all__ = [
+    "Base",
+    "Charge",
+    "Decision",
+    "DirtyMark",
+    "MonthClose",
+    "MonthTotal",
+    "MovementRow",
+    "PolicyVersion",
+    "ReplacedCharge",
+]

@@ -1,0 +1,63 @@
+"""Closes and what they decided."""
+
+from datetime import date, datetime
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy import UniqueConstraint as Unique
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.tiering.models.base import CODE, FEN, Base
+
+
+class MonthClose(Base):
+    """A month that is being closed or was closed (月结)."""
+
+    __tablename__ = "month_closes"
+    __table_args__ = (CheckConstraint("state IN ('closing', 'closed')", name="state_check"),)
+
+    month: Mapped[date] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    closed_at: Mapped[datetime | None]
+    policy_version: Mapped[str | None] = mapped_column(ForeignKey("policies.policy_version"))
+    accounts: Mapped[int] = mapped_column(BigInteger, server_default="0")
+
+
+class Decision(Base):
+    """What a close decided for an account, with everything it was decided on; never changed afterwards.
+
+    The sum is that of the three months ending with `month`. Rank, tier and the quarter's freight are null within a quarter.
+    `zero_months` is the length of the run of months without freight, null where there is none.
+    """
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        Unique("decision_id"),
+        Index("decisions_of_unit", "unit_code", "month", "account_no"),
+        Index("decisions_ranked", "month", "rank", "branch_code", postgresql_where="rank IS NOT NULL"),
+    )
+
+    decision_id: Mapped[UUID]
+    month: Mapped[date] = mapped_column(primary_key=True)
+    account_no: Mapped[str] = mapped_column(CODE, primary_key=True)
+    policy_version: Mapped[str]
+    decided_at: Mapped[datetime]
+    branch_code: Mapped[str | None] = mapped_column(CODE)
+    district_code: Mapped[str | None] = mapped_column(CODE)
+    unit_code: Mapped[str] = mapped_column(CODE)
+    opened_on: Mapped[date]
+    amount_fen: Mapped[int] = mapped_column(FEN)
+    previous_fen: Mapped[int] = mapped_column(FEN)
+    before_previous_fen: Mapped[int] = mapped_column(FEN)
+    sum_fen: Mapped[int] = mapped_column(FEN)
+    zero_months: Mapped[int | None]
+    grade: Mapped[str]
+    grade_since: Mapped[datetime]
+    quarter_fen: Mapped[int | None] = mapped_column(FEN)
+    service_tier: Mapped[str | None]
+    rank: Mapped[int | None]
+    tier_since: Mapped[datetime | None]
+    vip_top_n: Mapped[int]
+    key_top_n: Mapped[int]
+    diamond_from_fen: Mapped[int] = mapped_column(FEN)
+    gold_from_fen: Mapped[int] = mapped_column(FEN)

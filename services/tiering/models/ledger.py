@@ -1,0 +1,68 @@
+"""The ledger: charges, totals of months, marks of what changed in closed months."""
+
+from datetime import date, datetime
+
+from sqlalchemy import BigInteger, Identity, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.tiering.models.base import CODE, FEN, Base
+
+
+class Charge(Base):
+    """The standing version of a charge: the highest that was ever said, whichever came first."""
+
+    __tablename__ = "charges"
+
+    charge_no: Mapped[str] = mapped_column(CODE, primary_key=True)
+    version: Mapped[int]
+    waybill_no: Mapped[str] = mapped_column(CODE)
+    account_no: Mapped[str] = mapped_column(CODE)
+    amount_fen: Mapped[int] = mapped_column(FEN)
+    charged_at: Mapped[datetime]
+    month: Mapped[date]
+    product: Mapped[str | None] = mapped_column(CODE)
+    weight_grams: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class ReplacedCharge(Base):
+    """A version of a charge that a higher one replaced, or that came after it; rows are only ever added."""
+
+    __tablename__ = "replaced_charges"
+
+    charge_no: Mapped[str] = mapped_column(CODE, primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    waybill_no: Mapped[str] = mapped_column(CODE)
+    account_no: Mapped[str] = mapped_column(CODE)
+    amount_fen: Mapped[int] = mapped_column(FEN)
+    charged_at: Mapped[datetime]
+    month: Mapped[date]
+    product: Mapped[str | None] = mapped_column(CODE)
+    weight_grams: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class MonthTotal(Base):
+    """The freight of an account in a business month (月运费), exact at all times; `charges` counts cancelled ones too."""
+
+    __tablename__ = "month_totals"
+
+    account_no: Mapped[str] = mapped_column(CODE, primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)
+    amount_fen: Mapped[int] = mapped_column(FEN)
+    charges: Mapped[int] = mapped_column(BigInteger)
+
+
+class DirtyMark(Base):
+    """A closed month of an account that a charge has touched since the last judging.
+
+    Rows are only added and taken away, never merged: a mark that meets an older one which a judging is just taking away would
+    be lost with it.
+    """
+
+    __tablename__ = "dirty_marks"
+
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    account_no: Mapped[str] = mapped_column(CODE)
+    month: Mapped[date]
+
+
+Index("month_totals_of_months", MonthTotal.month, postgresql_using="brin")

@@ -1,0 +1,1 @@
+"""What HTTP callers of tiering send and receive, one module per room."""
