@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -43,6 +43,12 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
     return (node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef))
 
 
+def door_modules(service: str, doors: Sequence[str]) -> list[Path]:
+    """The modules of doors: each is one, or a package of one per room."""
+    folder = ROOT / "services" / service
+    return sorted(path for door in doors for path in (folder / f"{door}.py", *(folder / door).glob("*.py")) if path.exists())
+
+
 def subscribed() -> set[str]:
     return {one.event.TYPE for service in SERVICES for one in import_module(f"services.{service}.subscriptions").SUBSCRIPTIONS}
 
@@ -75,15 +81,15 @@ def test_the_only_commit_of_business_data_is_in_one_place() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_has_its_three_doors(service: str) -> None:
     folder = ROOT / "services" / service
-    assert {f"{door}.py" for door in (*DOORS, "main", "worker", "schemas", "models")} <= {path.name for path in folder.iterdir()}
+    """A door, and what stands beside it, is a module, or a package of one module per room."""
+    assert {*DOORS, "main", "worker", "schemas", "models"} <= {path.stem for path in folder.iterdir()}
 
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_doors_decide_nothing(service: str) -> None:
     """No branch, no loop, no SQL in a function of a door: it hands over to a room."""
     deciding = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try)
-    for door in DOORS:
-        path = ROOT / "services" / service / f"{door}.py"
+    for path in door_modules(service, DOORS):
         found = [node.name for node in functions(path) for inner in ast.walk(node) if isinstance(inner, deciding)]
         assert [one for one in found if not one.startswith("_")] == [], name(path)
 
@@ -138,13 +144,10 @@ async def test_the_models_say_what_the_migrations_made(postgres: Server, service
 @pytest.mark.row("X-17")
 @pytest.mark.parametrize("service", SERVICES)
 def test_what_only_postgresql_understands_stands_in_the_rooms(service: str) -> None:
-    folder = ROOT / "services" / service
-    for path in sorted(folder.rglob("*.py")):
-        if path.stem in {*DOORS, "schemas", "main", "worker"}:
-            native = [
-                node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant) and NATIVE.search(str(node.value))
-            ]
-            assert native == [], name(path)
+    for path in door_modules(service, (*DOORS, "schemas", "main", "worker")):
+        constants = (node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant))
+        native = [value for value in constants if NATIVE.search(str(value))]
+        assert native == [], name(path)
 
 
 @pytest.mark.row("X-17")
