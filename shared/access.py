@@ -18,6 +18,7 @@ class Role(StrEnum):
     OPS_HQ = "ops_hq"
     CUST_MGMT_OFFICE = "cust_mgmt_office"
     ANALYST = "analyst"
+    PLANNING = "planning"
     DISTRICT_HEAD = "district_head"
     BRANCH_MANAGER = "branch_manager"
     OUTLET_STAFF = "outlet_staff"
@@ -51,8 +52,8 @@ ALL = frozenset(Role)
 HQ_OPERATORS = frozenset({Role.OPS_HQ})
 KEEPERS = frozenset({Role.DISTRICT_HEAD, Role.BRANCH_MANAGER, Role.OUTLET_STAFF})
 """Whose maintenance tasks are: VIP, key and general accounts. Each task names one of them; to the other two it answers 403."""
-SOLVERS = STAFF - {Role.ANALYST}
-"""Who handles tickets."""
+SOLVERS = STAFF - {Role.ANALYST, Role.PLANNING}
+"""Who handles tickets; analysts and the planning department read them."""
 
 POLICY: dict[str, Rule] = {
     "customer.read_account_360": Rule(ALL, Reach.ACCOUNT),

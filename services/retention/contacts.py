@@ -1,9 +1,10 @@
 """Records of contacts (维系记录), and what a movement talk has to bring before its task is done: five blocks.
 
 Source: R-39 (the five blocks), R-42 (recorded within three working days, else late). The blocks are free text about
-people and rivals: they are stored here and never published or logged.
+people and rivals: they are stored here and never published or logged; `retention.contact-recorded` names the blocks only.
 """
 
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple, get_args
@@ -18,8 +19,10 @@ from services.retention.models import Contact, Task
 from services.retention.tasks import change
 from shared import working_days
 from shared.clock import business_date, shanghai
+from shared.events.contacts import ContactRecorded
 from shared.events.retention import TaskDone
 from shared.ids import natural_id
+from shared.outbox import publish
 from shared.problems import Conflict, Invalid
 
 BlockName = Literal["cause", "satisfaction", "other_needs", "competitor", "news_passed_on"]
@@ -27,6 +30,7 @@ BLOCKS: Final[tuple[BlockName, ...]] = get_args(BlockName)
 """What the talk has to bring: why freight moved, whether the shipper is content, what else it needs, which competitor
 it uses, and which news of ours it was told."""
 MAX_CONTACTS: Final = 1000
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Entry(NamedTuple):
@@ -79,6 +83,7 @@ async def record(session: AsyncSession, task_id: UUID, actor: str, roles: Collec
     )
     session.add(contact)
     await session.flush()
+    publish(session, _event(task, contact))
     return Recorded(contact.contact_id, now, contact.late, missing_blocks([*earlier, contact]))
 
 
@@ -110,6 +115,30 @@ async def of_task(session: AsyncSession, task_id: UUID) -> Sequence[Contact]:
 def missing_blocks(contacts: Sequence[Contact]) -> list[BlockName]:
     """Name the blocks that none of the contacts fills, in the order of the form."""
     return [block for block in BLOCKS if not any(getattr(contact, block) for contact in contacts)]
+
+
+def _event(task: Task, contact: Contact) -> ContactRecorded:
+    """Say of a contact what others may know: names of blocks, no text, no name of a person."""
+    blocks = tuple(block for block in BLOCKS if getattr(contact, block))
+    return ContactRecorded(
+        contact_id=contact.contact_id,
+        task_id=contact.task_id,
+        account_no=task.account_no,
+        channel=contact.channel,  # type: ignore[arg-type]
+        contacted_at=contact.contacted_at,
+        entered_at=contact.entered_at,
+        late=contact.late,
+        blocks_filled=len(blocks),
+        blocks=blocks,
+        role=task.role,  # type: ignore[arg-type]
+        unit_code=contact.unit_code,
+        staff_id=opaque_id(contact.actor),
+    )
+
+
+def opaque_id(actor: str) -> UUID | None:
+    """Return the actor where it is an id that says nothing of the person (a UUID), else None: a name never leaves."""
+    return UUID(actor) if _UUID.fullmatch(actor) else None
 
 
 def _check(task: Task, entry: Entry, now: datetime) -> None:

@@ -1,14 +1,27 @@
-"""Door: something happened. Freight is posted; units and accounts are kept."""
+"""Door: something happened. Freight is posted; units, accounts and the facts of other services are kept."""
 
-from services.tiering import freight
+from services.tiering import facts, freight
 from shared.consumer import Subscription
 from shared.directory import note_accounts, note_units
+from shared.events.contacts import ContactRecorded
 from shared.events.customer import AccountAssigned, AccountOpened, UnitChanged
 from shared.events.freight import FreightCharged
+from shared.events.retention import TaskCancelled, TaskClaimed, TaskDone, TaskOpened, TaskOverdue
+from shared.events.tickets import TicketChanged, TicketOpened, TicketRefuted, TicketResolved
 
 SUBSCRIPTIONS = (
     Subscription(FreightCharged, freight.post),
     Subscription(UnitChanged, note_units),
     Subscription(AccountOpened, note_accounts),
     Subscription(AccountAssigned, note_accounts),
+    Subscription(TaskOpened, facts.note_tasks),
+    Subscription(TaskClaimed, facts.note_tasks),
+    Subscription(TaskDone, facts.note_tasks),
+    Subscription(TaskOverdue, facts.note_tasks),
+    Subscription(TaskCancelled, facts.note_tasks),
+    Subscription(ContactRecorded, facts.note_contacts),
+    Subscription(TicketOpened, facts.note_tickets),
+    Subscription(TicketChanged, facts.note_tickets),
+    Subscription(TicketResolved, facts.note_tickets),
+    Subscription(TicketRefuted, facts.note_tickets),
 )

@@ -7,6 +7,7 @@ all of it together and refuses a change that an older reader or publisher would 
 
 from dataclasses import dataclass
 
+from shared.events.contacts import ContactRecorded
 from shared.events.customer import AccountAssigned, AccountOpened, UnitChanged
 from shared.events.envelope import (
     INBOUND_TOPICS,
@@ -59,7 +60,7 @@ TOPICS: dict[str, Topic] = {
             "Closes, tiers, movements and restated months, from the tiering service.",
             "the account_no for facts of an account, the month for facts of a month",
         ),
-        Topic("retention.events", "Maintenance tasks, from the retention service.", "the account_no"),
+        Topic("retention.events", "Maintenance tasks and contacts, from the retention service.", "the account_no"),
         Topic("ticket.events", "Tickets, from the tickets service.", "the ticket_id"),
     )
 }
@@ -84,6 +85,7 @@ TYPES: dict[str, type[Event]] = {
         TaskDone,
         TaskOverdue,
         TaskCancelled,
+        ContactRecorded,
         TicketOpened,
         TicketChanged,
         TicketResolved,
@@ -99,6 +101,7 @@ __all__ = [
     "TYPES",
     "AccountAssigned",
     "AccountOpened",
+    "ContactRecorded",
     "Delivery",
     "Event",
     "FreightCharged",

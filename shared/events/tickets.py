@@ -34,6 +34,7 @@ class TicketState(Event):
     state: Literal["open", "assigned", "resolved", "closed", "refuted"] = Field(description="How far it is.")
     changed_at: Instant = Field(description="Business instant of this change.")
     version: Version = Field(description="Rises with every event of this ticket, from 1.")
+    cause_code: Number | None = Field(default=None, description="Why it went wrong, coded when it was resolved; null before.")
 
     def identity(self) -> tuple[str | int, ...]:
         """A state is the same one when ticket and version are."""

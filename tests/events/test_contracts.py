@@ -52,7 +52,9 @@ def test_golden_samples_are_read_and_published_again_within_the_closed_schema(ev
 def test_our_own_samples_are_published_again_to_the_byte(event_type: str) -> None:
     for sample in OURS.samples(event_type):
         read = TYPES[event_type].model_validate_json(json.dumps(sample["data"]))
-        assert json.loads(read.to_bytes()) == sample["data"]
+        published = json.loads(read.to_bytes())
+        came_later = {name: None for name, field in type(read).model_fields.items() if field.default is None}
+        assert published == came_later | sample["data"]
 
 
 def test_every_type_lies_on_a_topic_that_exists_and_says_its_version() -> None:

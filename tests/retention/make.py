@@ -124,14 +124,23 @@ async def open_task(database: Database, **values: Any) -> Task:
 
 
 async def published(database: Database) -> list[tuple[str, dict[str, Any]]]:
-    """List the events in the outbox, in the order in which they are sent: the type's middle word and the data."""
+    """List the events of tasks in the outbox, in the order in which they are sent: the type's middle word and the data."""
     async with database.transaction() as session:
         return await _published(session)
 
 
 async def _published(session: AsyncSession) -> list[tuple[str, dict[str, Any]]]:
-    rows = await session.execute(text("SELECT type, data::json FROM outbox ORDER BY seq"))
+    rows = await session.execute(text("SELECT type, data::json FROM outbox WHERE type LIKE 'retention.task-%' ORDER BY seq"))
     return [(kind.removeprefix("retention.task-").removesuffix(".v1"), data) for kind, data in rows]
+
+
+async def contacts_told(database: Database) -> list[dict[str, Any]]:
+    """List what was published of contacts."""
+    async with database.transaction() as session:
+        rows = await session.execute(
+            text("SELECT data::json FROM outbox WHERE type = 'retention.contact-recorded.v1' ORDER BY seq")
+        )
+        return list(rows.scalars())
 
 
 @dataclass(frozen=True)

@@ -196,3 +196,30 @@ async def test_a_refused_claim_changes_nothing_although_the_task_had_fallen_due(
         async with db.transaction() as session:
             await executors.claim(session, task.task_id, "m-1", MANAGER.roles)
     assert (await make.task_of(db, task.movement_id)).state == "open"
+
+
+@pytest.mark.row("R-39")
+async def test_a_recorded_contact_is_told_with_the_names_of_its_blocks_and_no_word_of_them(db, task):
+    person = Person("0c8f5a7e-91f5-4b0a-8f57-6e9f3a4d2c11", frozenset({"outlet_staff"}))
+    contact = await record(db, task, "2018-04-08T20:00", person, cause="moved to SECRET", competitor="SECRET too")
+    (told,) = await make.contacts_told(db)
+    assert told == {
+        "contact_id": str(contact.contact_id),
+        "task_id": str(task.task_id),
+        "account_no": "A1",
+        "channel": "visit",
+        "contacted_at": "2018-04-08T20:00:00+08:00",
+        "entered_at": "2018-04-09T10:00:00+08:00",
+        "late": False,
+        "blocks_filled": 2,
+        "blocks": ["cause", "competitor"],
+        "role": "outlet_staff",
+        "unit_code": "O1",
+        "staff_id": person.actor,
+    }
+
+
+@pytest.mark.parametrize("actor", ["li.wei", "local-outlet_staff", "13800000000", "0c8f5a7e-91f5-4b0a-8f57"])
+async def test_a_name_never_leaves_with_a_contact(db, task, actor):
+    await record(db, task, "2018-04-08T20:00", Person(actor, frozenset({"outlet_staff"})), cause="said")
+    assert [told["staff_id"] for told in await make.contacts_told(db)] == [None]

@@ -11,7 +11,7 @@ from tests.tiering.make import World, at
 
 TABLES = (
     "charges replaced_charges month_totals dirty_marks month_closes decisions movements outbox business_clock schedule_state "
-    "schedule_runs units unit_ancestors accounts account_branches idempotency_keys"
+    "schedule_runs units unit_ancestors accounts account_branches idempotency_keys task_facts contact_facts ticket_facts"
 )
 
 

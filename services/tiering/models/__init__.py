@@ -2,6 +2,7 @@
 
 from services.tiering.models.base import Base
 from services.tiering.models.decisions import Decision, MonthClose
+from services.tiering.models.facts import ContactFact, TaskFact, TicketFact
 from services.tiering.models.ledger import Charge, DirtyMark, MonthTotal, ReplacedCharge
 from services.tiering.models.movements import MovementRow
 from services.tiering.models.policies import PolicyVersion
@@ -9,6 +10,7 @@ from services.tiering.models.policies import PolicyVersion
 __all__ = [
     "Base",
     "Charge",
+    "ContactFact",
     "Decision",
     "DirtyMark",
     "MonthClose",
@@ -16,4 +18,6 @@ __all__ = [
     "MovementRow",
     "PolicyVersion",
     "ReplacedCharge",
+    "TaskFact",
+    "TicketFact",
 ]
