@@ -60,13 +60,13 @@ async def _close(database: Database, month: date, instant: datetime, record: Rec
 
 
 async def _decide(session: AsyncSession, month: date, instant: datetime) -> None:
-    policy = await policies.in_force(session, last_day(month))
-    accounts = await decisions.decide(session, month, instant, policy)
+    book = await policies.in_force(session, last_day(month))
+    accounts = await decisions.decide(session, month, instant, book)
     quarter = quarter_start(month) if is_quarter_end(month) else None
     publish(session, MonthClosed(month=month, quarter=quarter, closed_at=instant, accounts=accounts))
-    await movements.detect(session, month, instant, policy)
+    await movements.detect(session, month, instant, book)
     await session.execute(
-        _CLOSED, {"month": month, "instant": instant, "policy_version": policy.policy_version, "accounts": accounts}
+        _CLOSED, {"month": month, "instant": instant, "policy_version": book.base.policy_version, "accounts": accounts}
     )
 
 

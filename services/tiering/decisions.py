@@ -10,16 +10,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering.placement import DISTRICTS, PLACED, ROOT_UNIT
-from services.tiering.policy import Policy
+from services.tiering.policies.book import PolicyBook, number, numbers_cte
 from shared.events.tiering import TiersChanged
 from shared.months import add_months, is_quarter_end, last_day, quarter_start
 from shared.outbox import publish_query
 
 
-async def decide(session: AsyncSession, month: date, decided_at: datetime, policy: Policy) -> int:
+async def decide(session: AsyncSession, month: date, decided_at: datetime, book: PolicyBook) -> int:
     """Decide grades, and at a quarter's end service tiers, for the accounts opened by the month's last day.
 
-    Returns how many. What changed is published as TiersChanged. Source: T-01, T-02, T-04, T-06, T-07, T-17.
+    Returns how many. What changed is published as TiersChanged. Source: T-01 to T-07, T-17.
     """
     statement = _decide(at_quarter_end=is_quarter_end(month))
     # The planner's default of 4 MB would sort a million accounts on disk; this is given back with the transaction.
@@ -33,11 +33,7 @@ async def decide(session: AsyncSession, month: date, decided_at: datetime, polic
             "quarter_before": add_months(month, -3),
             "day": last_day(month),
             "decided_at": decided_at,
-            "policy_version": policy.policy_version,
-            "vip_top_n": policy.vip_top_n,
-            "key_top_n": policy.key_top_n,
-            "diamond_from_fen": policy.diamond_from_fen,
-            "gold_from_fen": policy.gold_from_fen,
+            **book.params(*(_NUMBERS if is_quarter_end(month) else _NUMBERS[:-1])),
         },
     )
     publish_query(session, TiersChanged, _tiers_changed(at_quarter_end=is_quarter_end(month)), _event_months(month))
@@ -87,21 +83,32 @@ CASE WHEN j.amount_fen > 0 THEN NULL WHEN j.previous_fen > 0 THEN 1 WHEN j.befor
            WHERE z.account_no = j.account_no AND z.amount_fen > 0 AND z.month < :before_previous) END"""
 """SQL of `policy.zero_run`, for a row `j` with the freight of the last three months up to `:month`."""
 
+_NUMBERS: tuple[str, ...] = (
+    "policy_version",
+    "vip_top_n",
+    "key_top_n",
+    "diamond_from_fen",
+    "gold_from_fen",
+    "zero_freight_is_general",
+)
+"""What the statement takes from the policy, per branch; the last one at a quarter's end only."""
+
 # A branch's VIPs are also its first accounts, since both ranks have one order: so the place among the others is the place in the
 # branch less the branch's VIPs, and only the first few of each branch need a place in the district.
-_RANKED = """
+_RANKED = f"""
 in_branch AS (
     SELECT account_no, branch_code, district_code, sum_fen, opened_on,
+           {number("vip_top_n")} AS vip_top_n, {number("key_top_n")} AS key_top_n,
            row_number() OVER (PARTITION BY branch_code ORDER BY sum_fen DESC, opened_on, account_no) AS place
-    FROM judged WHERE sum_fen > 0 AND branch_code IS NOT NULL
+    FROM judged LEFT JOIN numbers n ON n.unit_code = branch_code WHERE sum_fen > 0 AND branch_code IS NOT NULL
 ), vips AS (
     SELECT account_no, branch_code, place FROM (
-        SELECT account_no, branch_code,
+        SELECT account_no, branch_code, vip_top_n,
                row_number() OVER (PARTITION BY district_code ORDER BY sum_fen DESC, opened_on, account_no) AS place
-        FROM in_branch WHERE place <= :vip_top_n AND district_code IS NOT NULL
-    ) AS in_district WHERE place <= :vip_top_n
+        FROM in_branch WHERE place <= vip_top_n AND district_code IS NOT NULL
+    ) AS in_district WHERE place <= vip_top_n
 ), ranked AS (
-    SELECT b.account_no, CASE WHEN v.place IS NOT NULL THEN 'vip' WHEN b.place - coalesce(n.vips, 0) <= :key_top_n THEN 'key'
+    SELECT b.account_no, CASE WHEN v.place IS NOT NULL THEN 'vip' WHEN b.place - coalesce(n.vips, 0) <= b.key_top_n THEN 'key'
                               ELSE 'general' END AS service_tier,
            coalesce(v.place, b.place - coalesce(n.vips, 0))::integer AS rank
     FROM in_branch b LEFT JOIN vips v ON v.account_no = b.account_no
@@ -109,37 +116,39 @@ in_branch AS (
 )"""
 
 
+_TIERED = f""", r.rank, CASE WHEN g.sum_fen > 0 OR {number("zero_freight_is_general")}
+                             THEN coalesce(r.service_tier, 'general') END AS service_tier"""
+
+
 def _decide(*, at_quarter_end: bool) -> str:
-    ranked = f", {_RANKED}" if at_quarter_end else ""
-    tier = (
-        """j.sum_fen, coalesce(r.service_tier, 'general'), r.rank,
-       CASE WHEN q.service_tier = coalesce(r.service_tier, 'general') THEN q.tier_since ELSE :decided_at END"""
-        if at_quarter_end
-        else "NULL::bigint, NULL, NULL::integer, NULL::timestamptz"
-    )
-    joins = (
-        """LEFT JOIN ranked r ON r.account_no = j.account_no
-     LEFT JOIN decisions q ON q.month = :quarter_before AND q.account_no = j.account_no"""
-        if at_quarter_end
-        else ""
-    )
+    numbers = _NUMBERS if at_quarter_end else _NUMBERS[:-1]
+    if at_quarter_end:
+        ranked, tiered = f", {_RANKED}", _TIERED
+        tier = """j.sum_fen, j.service_tier, j.rank,
+       CASE WHEN q.service_tier = j.service_tier THEN q.tier_since WHEN j.service_tier IS NOT NULL THEN :decided_at END"""
+        to_rank = "LEFT JOIN ranked r ON r.account_no = g.account_no"
+        before = "LEFT JOIN decisions q ON q.month = :quarter_before AND q.account_no = j.account_no"
+    else:
+        ranked, tiered, to_rank, before = "", "", "", ""
+        tier = "NULL::bigint, NULL, NULL::integer, NULL::timestamptz"
     return f"""
-WITH {_JUDGED}{ranked}, graded AS (
-    SELECT *, CASE WHEN sum_fen >= 3 * CAST(:diamond_from_fen AS bigint) THEN 'diamond'
-                   WHEN sum_fen >= 3 * CAST(:gold_from_fen AS bigint) THEN 'gold' ELSE 'silver' END AS grade
-    FROM judged
+WITH {numbers_cte(*numbers)}, {_JUDGED}{ranked}, graded AS (
+    SELECT g.*, CASE WHEN g.sum_fen >= 3 * {number("diamond_from_fen")} THEN 'diamond'
+                     WHEN g.sum_fen >= 3 * {number("gold_from_fen")} THEN 'gold' ELSE 'silver' END AS grade,
+           {", ".join(f"{number(name)} AS {name}" for name in _NUMBERS[:-1])}{tiered}
+    FROM judged g LEFT JOIN numbers n ON n.unit_code = g.branch_code {to_rank}
 )
 INSERT INTO decisions (
     decision_id, month, account_no, policy_version, decided_at, branch_code, district_code, unit_code, opened_on,
     amount_fen, previous_fen, before_previous_fen, sum_fen, zero_months, grade, grade_since,
     quarter_fen, service_tier, rank, tier_since, vip_top_n, key_top_n, diamond_from_fen, gold_from_fen)
 SELECT natural_id('decision/' || j.account_no || '/' || to_char(CAST(:month AS date), 'YYYY-MM')), :month, j.account_no,
-       :policy_version, :decided_at, j.branch_code, j.district_code, j.unit_code, j.opened_on,
+       j.policy_version, :decided_at, j.branch_code, j.district_code, j.unit_code, j.opened_on,
        j.amount_fen, j.previous_fen, j.before_previous_fen, j.sum_fen, {ZERO_MONTHS}, j.grade,
        CASE WHEN p.grade = j.grade THEN p.grade_since ELSE :decided_at END,
-       {tier}, :vip_top_n, :key_top_n, :diamond_from_fen, :gold_from_fen
+       {tier}, j.vip_top_n, j.key_top_n, j.diamond_from_fen, j.gold_from_fen
 FROM graded j LEFT JOIN decisions p ON p.month = :previous AND p.account_no = j.account_no
-     {joins}"""
+     {before}"""
 
 
 INSTANT = "(to_char({} AT TIME ZONE INTERVAL '8 hours', 'YYYY-MM-DD\"T\"HH24:MI:SS') || '+08:00')"

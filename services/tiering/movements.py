@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.tiering.decisions import INSTANT, MONTHS_BETWEEN, last_decided_quarter
 from services.tiering.models import MovementRow
 from services.tiering.placement import DISTRICTS, PLACED_ONE, ROOT_UNIT
-from services.tiering.policy import Policy
+from services.tiering.policies.book import PolicyBook, number, numbers_cte
 from shared.clock import business_date
 from shared.directory import in_subtree
 from shared.events.tiering import MovementDetected, MovementState
@@ -23,20 +23,23 @@ from shared.outbox import publish_query
 from shared.paging import PageRequest, paged
 
 
-async def detect(session: AsyncSession, month: date, instant: datetime, policy: Policy) -> None:
+async def detect(session: AsyncSession, month: date, instant: datetime, book: PolicyBook) -> None:
     """Find the movements of a month that is being closed, among all accounts with totals.
 
-    An account is judged also in months before its opening. Source: T-22, T-23.
+    An account is judged also in months before its opening, by the numbers of the branch that it was decided in.
+    Source: T-22, T-23, T-27.
     """
+    numbers = book.params(*_NUMBERS)
+    raised = max([numbers["zero_months_raised"], *numbers["branch_zero_months_raised"]])
     await session.execute(
         text(f"{_FOUND_AT_CLOSE}{OPEN_FOUND}"),
         {
             "month": month,
             "previous": add_months(month, -1),
-            "first": add_months(month, -max(policy.zero_months_raised, 1)),
-            "raised": policy.zero_months_raised,
-            "percent": policy.fall_over_percent,
-            "policy_version": policy.policy_version,
+            "first": add_months(month, -max(raised, 1)),
+            "most_raised": raised,
+            "least_percent": min([numbers["fall_over_percent"], *numbers["branch_fall_over_percent"]]),
+            **numbers,
             **opening(instant, month),
         },
     )
@@ -101,19 +104,28 @@ CASE WHEN j.zero_months BETWEEN 1 AND {raised} THEN 'zero_month'
           AND (j.previous_fen - j.current_fen)::numeric * 100 > j.previous_fen::numeric * {percent} THEN 'fall_over_half' END"""
 """SQL of `policy.movement_for`, for a row `j` that says how many months ago the last freight was (0: this month)."""
 
+_NUMBERS = ("policy_version", "fall_over_percent", "zero_months_raised")
+
+# Few accounts are found by the widest numbers of all branches; only those are asked which branch's numbers are theirs.
 _FOUND_AT_CLOSE = f"""
-WITH judged AS (
+WITH {numbers_cte(*_NUMBERS)}, judged AS (
     SELECT account_no, coalesce(max(amount_fen) FILTER (WHERE month = :month), 0) AS current_fen,
            coalesce(max(amount_fen) FILTER (WHERE month = :previous), 0) AS previous_fen,
            {MONTHS_BETWEEN.format(later="CAST(:month AS date)", earlier="max(month) FILTER (WHERE amount_fen > 0)")}
                AS zero_months
     FROM month_totals WHERE month BETWEEN :first AND :month GROUP BY account_no
 ), kinds AS (
-    SELECT j.*, {KIND.format(raised="CAST(:raised AS integer)", percent="CAST(:percent AS integer)")} AS kind FROM judged j
+    SELECT j.*, {KIND.format(raised="CAST(:most_raised AS integer)", percent="CAST(:least_percent AS integer)")} AS wide_kind
+    FROM judged j
 ), found AS (
-    SELECT account_no, CAST(:month AS date) AS month, 1 AS revision, kind, zero_months, previous_fen, current_fen,
-           CAST(:policy_version AS text) AS policy_version
-    FROM kinds WHERE kind IS NOT NULL
+    SELECT * FROM (
+        SELECT j.account_no, CAST(:month AS date) AS month, 1 AS revision, j.zero_months, j.previous_fen, j.current_fen,
+               {KIND.format(raised=number("zero_months_raised"), percent=number("fall_over_percent"))} AS kind,
+               {number("policy_version")} AS policy_version
+        FROM kinds j LEFT JOIN decisions d ON d.month = :month AND d.account_no = j.account_no
+             LEFT JOIN numbers n ON n.unit_code = d.branch_code
+        WHERE j.wide_kind IS NOT NULL
+    ) AS wide WHERE kind IS NOT NULL
 ), """
 
 OPEN_FOUND = f"""{DISTRICTS}

@@ -4,32 +4,18 @@ Amounts are integer fen and months stand oldest first. The set-based SQL of `dec
 hold both together.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from services.tiering.policies.document import PolicyDocument
 
 Grade = Literal["diamond", "gold", "silver"]
 ServiceTier = Literal["vip", "key", "general"]
 MovementKind = Literal["fall_over_half", "zero_month"]
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A version of the numbers that the rules use; in force from a day on until the next version."""
-
-    policy_version: str
-    effective_from: date
-    vip_top_n: int
-    key_top_n: int
-    diamond_from_fen: int
-    gold_from_fen: int
-    fall_over_percent: int
-    zero_months_raised: int
-
-
-POLICY_2008_NEW = Policy("2008-new", date(2000, 1, 1), 10, 12, 1_000_000, 200_000, 50, 3)
-"""The new column of the district's slides (新版), with our number for the VIPs, which the page cut off."""
 
 
 class Contender(NamedTuple):
@@ -51,14 +37,14 @@ class Movement(NamedTuple):
     current_fen: int
 
 
-def grade_for(sum_fen: int, policy: Policy) -> Grade:
+def grade_for(sum_fen: int, policy: PolicyDocument) -> Grade:
     """Return the contribution grade for the freight of three months together (T-07).
 
     The average of the three is compared exactly: the sum with three times the threshold, nothing is rounded.
     """
-    if sum_fen >= 3 * policy.diamond_from_fen:
+    if sum_fen >= 3 * policy.grades.diamond_from_fen:
         return "diamond"
-    return "gold" if sum_fen >= 3 * policy.gold_from_fen else "silver"
+    return "gold" if sum_fen >= 3 * policy.grades.gold_from_fen else "silver"
 
 
 def average_fen(sum_fen: int) -> int:
@@ -66,9 +52,10 @@ def average_fen(sum_fen: int) -> int:
     return sum_fen // 3
 
 
-def is_fall(previous_fen: int, current_fen: int, policy: Policy) -> bool:
+def is_fall(previous_fen: int, current_fen: int, policy: PolicyDocument) -> bool:
     """Say whether freight fell by more than the policy's percentage against the month before; both are above 0 (T-22)."""
-    return previous_fen > 0 and current_fen > 0 and (previous_fen - current_fen) * 100 > previous_fen * policy.fall_over_percent
+    percent = policy.movements.fall_over_percent
+    return previous_fen > 0 and current_fen > 0 and (previous_fen - current_fen) * 100 > previous_fen * percent
 
 
 def zero_run(amounts_fen: Sequence[int]) -> int | None:
@@ -82,27 +69,34 @@ def zero_run(amounts_fen: Sequence[int]) -> int | None:
     return None
 
 
-def movement_for(amounts_fen: Sequence[int], policy: Policy) -> Movement | None:
-    """Return the movement that the last of these months shows, if any: a zero month goes before a fall (T-22, T-23)."""
+def movement_for(amounts_fen: Sequence[int], policy: PolicyDocument) -> Movement | None:
+    """Return the movement that the last of these months shows, if any: a zero month goes before a fall (T-22, T-23).
+
+    None where the policy does not run the monthly rules (T-27).
+    """
+    if not policy.movements.judged:
+        return None
     current = amounts_fen[-1]
     previous = amounts_fen[-2] if len(amounts_fen) > 1 else 0
     run = zero_run(amounts_fen)
-    if run is not None and run <= policy.zero_months_raised:
+    if run is not None and run <= policy.movements.zero_months_raised:
         return Movement("zero_month", run, previous, current)
     return Movement("fall_over_half", None, previous, current) if is_fall(previous, current, policy) else None
 
 
-def service_tiers(contenders: Iterable[Contender], policy: Policy) -> dict[str, tuple[ServiceTier, int | None]]:
-    """Return tier and rank of every account at a quarter's end (T-01, T-02, T-04, T-06, T-17).
+def service_tiers(contenders: Iterable[Contender], policy: PolicyDocument) -> dict[str, tuple[ServiceTier | None, int | None]]:
+    """Return tier and rank of every account at a quarter's end (T-01 to T-06, T-17).
 
     VIP: the first of each district; key: the first of each branch among the rest; general: all others. The rank is the place in
     the district for a VIP, else the place in the branch among those who are not VIP. Ties: opened earlier, then account_no.
     Without freight or without a branch an account is general and has no rank; a branch outside every district has no VIP.
+    Under a policy that leaves zero freight untiered (T-05) an account without freight has no tier.
     """
-    found: dict[str, tuple[ServiceTier, int | None]] = {}
+    found: dict[str, tuple[ServiceTier | None, int | None]] = {}
     ranked = []
     for contender in contenders:
-        found[contender.account_no] = ("general", None)
+        untiered = contender.quarter_fen == 0 and not policy.tiers.zero_freight_is_general
+        found[contender.account_no] = (None if untiered else "general", None)
         if contender.quarter_fen > 0 and contender.branch_code is not None:
             ranked.append(contender)
     ranked.sort(key=lambda c: (-c.quarter_fen, c.opened_on, c.account_no.encode()))
@@ -110,11 +104,11 @@ def service_tiers(contenders: Iterable[Contender], policy: Policy) -> dict[str, 
     in_branch: dict[str | None, int] = {}
     for contender in ranked:
         place = in_district[contender.district_code] = in_district.get(contender.district_code, 0) + 1
-        if contender.district_code is not None and place <= policy.vip_top_n:
+        if contender.district_code is not None and place <= policy.tiers.vip_top_n:
             found[contender.account_no] = ("vip", place)
             continue
         place = in_branch[contender.branch_code] = in_branch.get(contender.branch_code, 0) + 1
-        found[contender.account_no] = ("key" if place <= policy.key_top_n else "general", place)
+        found[contender.account_no] = ("key" if place <= policy.tiers.key_top_n else "general", place)
     return found
 
 

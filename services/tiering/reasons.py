@@ -49,7 +49,7 @@ async def explain(session: AsyncSession, account_no: str) -> dict[str, Any]:
 
 async def _tiers_decision(session: AsyncSession, row: Decision) -> dict[str, Any]:
     above, below = await _neighbours(session, row)
-    quarter = row.service_tier is not None
+    quarter = row.quarter_fen is not None
     return {
         "decision_id": row.decision_id,
         "kind": "tiers",
@@ -76,7 +76,7 @@ async def _tiers_decision(session: AsyncSession, row: Decision) -> dict[str, Any
             "gold_from_fen": row.gold_from_fen,
         },
         "contribution_grade": grade_of(row),
-        "service_tier": service_tier_of(row) if quarter else None,
+        "service_tier": service_tier_of(row) if row.service_tier is not None else None,
         "neighbours": {"above": above and _neighbour(above), "below": below and _neighbour(below)} if row.rank else None,
         "movement": None,
         "explanation": [_grade_sentence(row), *(_tier_sentences(row, above, below) if quarter else ())],
@@ -142,8 +142,13 @@ def _grade_sentence(row: Decision) -> str:
 
 
 def _tier_sentences(row: Decision, above: Decision | None, below: Decision | None) -> list[str]:
-    held = f"Account {row.account_no} is {row.service_tier} since {row.tier_since and _day(row.tier_since)}"
     quarter = quarter_text(row.month)
+    if row.service_tier is None:
+        return [
+            f"Account {row.account_no} has no service tier: it had no freight in {quarter}, and policy {row.policy_version} "
+            "leaves such accounts untiered."
+        ]
+    held = f"Account {row.account_no} is {row.service_tier} since {row.tier_since and _day(row.tier_since)}"
     if row.branch_code is None:
         return [f"{held}: it belonged to no branch on the last day of {quarter}, so it was not ranked."]
     if row.rank is None:

@@ -12,12 +12,15 @@ import asyncpg
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.tiering import policies
 from services.tiering.decisions import MONTHS_BETWEEN
 from services.tiering.freight import CLOSED
 from services.tiering.movements import KIND, OPEN_FOUND, opening, publish
+from services.tiering.policies.book import NUMBERS
 from services.tiering.policy import Change, Movement, change_of
 from shared.db import driver
 from shared.events.tiering import MovementDetected, MovementRestated, MovementWithdrawn
+from shared.months import add_months, last_day
 
 
 async def rejudge(session: AsyncSession, instant: datetime) -> None:
@@ -34,7 +37,10 @@ async def rejudge(session: AsyncSession, instant: datetime) -> None:
     touched = await connection.fetch(_TAKE_MARKS, closed)
     if not touched:
         return
-    rows = await connection.fetch(_DIFFERENT, [row["account_no"] for row in touched], [row["first"] for row in touched], closed)
+    numbers = await _numbers(session, min(row["first"] for row in touched), closed)
+    rows = await connection.fetch(
+        _DIFFERENT, [row["account_no"] for row in touched], [row["first"] for row in touched], closed, *numbers
+    )
     by_change: dict[Change, list[asyncpg.Record]] = {"open": [], "restate": [], "replace": [], "withdraw": []}
     for row in rows:
         change = change_of(_movement(row, "was_"), _movement(row, ""))
@@ -45,6 +51,20 @@ async def rejudge(session: AsyncSession, instant: datetime) -> None:
     await _restate(session, by_change["restate"], instant)
     opened = sorted(by_change["open"] + by_change["replace"], key=lambda row: (row["account_no"], row["month"]))
     await _open(session, opened, instant, closed)
+
+
+async def _numbers(session: AsyncSession, first: date, last: date) -> list[list[Any]]:
+    """Return the numbers of each month as columns: month, branch (null: the organisation's), version, run raised, percent."""
+    published = await policies.history(session)
+    rows: list[tuple[Any, ...]] = []
+    month = first
+    while month <= last:
+        book = published.on(last_day(month))
+        for branch, document in ((None, book.base), *((branch, book.units[branch]) for branch in book.branches)):
+            row = (NUMBERS[name][1](document) for name in ("policy_version", "zero_months_raised", "fall_over_percent"))
+            rows.append((month, branch, *row))
+        month = add_months(month, 1)
+    return [list(column) for column in zip(*rows, strict=True)]
 
 
 def _movement(row: asyncpg.Record, prefix: str) -> Movement | None:
@@ -102,21 +122,26 @@ SELECT account_no, min(month) AS first FROM taken GROUP BY account_no ORDER BY a
 
 # Every judged month of every touched account beside its open movement, where the two differ.
 _DIFFERENT = f"""
-WITH touched AS (
+WITH numbers AS (
+    SELECT * FROM unnest($4::date[], $5::text[], $6::text[], $7::integer[], $8::integer[])
+        AS n (month, branch_code, policy_version, raised, percent)
+), touched AS (
     SELECT t.account_no COLLATE "C" AS account_no, m.month::date AS month
     FROM unnest($1::text[], $2::date[]) AS t (account_no, first),
          LATERAL generate_series(t.first, $3::date, INTERVAL '1 month') AS m (month)
 ), judged AS (
     SELECT t.account_no, t.month, coalesce(c.amount_fen, 0) AS current_fen, coalesce(p.amount_fen, 0) AS previous_fen,
            {MONTHS_BETWEEN.format(later="t.month", earlier="last.month")} AS zero_months,
-           policy.policy_version, policy.zero_months_raised, policy.fall_over_percent
+           coalesce(n.policy_version, b.policy_version) AS policy_version,
+           coalesce(n.raised, b.raised) AS zero_months_raised, coalesce(n.percent, b.percent) AS fall_over_percent
     FROM touched t
          LEFT JOIN month_totals c ON c.account_no = t.account_no AND c.month = t.month
          LEFT JOIN month_totals p ON p.account_no = t.account_no AND p.month = (t.month - INTERVAL '1 month')::date
          LEFT JOIN LATERAL (SELECT max(z.month) AS month FROM month_totals z
                             WHERE z.account_no = t.account_no AND z.month <= t.month AND z.amount_fen > 0) AS last ON true
-         CROSS JOIN LATERAL (SELECT * FROM policies WHERE effective_from < t.month + INTERVAL '1 month'
-                             ORDER BY effective_from DESC LIMIT 1) AS policy
+         LEFT JOIN decisions d ON d.month = t.month AND d.account_no = t.account_no
+         LEFT JOIN numbers n ON n.month = t.month AND n.branch_code = d.branch_code
+         JOIN numbers b ON b.month = t.month AND b.branch_code IS NULL
 ), found AS (
     SELECT j.*, {KIND.format(raised="j.zero_months_raised", percent="j.fall_over_percent")} AS kind FROM judged j
 )

@@ -22,10 +22,11 @@ async def list_tiers(
 ) -> dict[str, Any]:
     """List the service tiers of a quarter, as decided at its close, by account; without `quarter` the last closed one.
 
-    The unit is the one that the account belonged to on the quarter's last day.
+    The unit is the one that the account belonged to on the quarter's last day. An account that the policy left untiered is not
+    listed.
     """
     month = add_months(parse_quarter(quarter), 2) if quarter else await _last_month(session, quarter_ends=True)
-    query = _page_of(month, unit, page)
+    query = _page_of(month, unit, page).where(Decision.service_tier.is_not(None))
     if tier is not None:
         query = query.where(Decision.service_tier == tier)
     answer = await _paged(session, query, page)
@@ -53,12 +54,12 @@ async def list_grades(session: AsyncSession, unit: str, page: PageRequest, *, mo
 async def read_tiers(session: AsyncSession, account_no: str) -> dict[str, Any]:
     """Return the service tier and the grade of an account, since when without a break, and the decisions before, newest first.
 
-    Both are null before the first close that decided on the account.
+    Both are null before the first close that decided on the account; the tier also where the policy leaves it untiered (T-05).
     """
     rows = await _history(session, account_no)
-    ranked = next((row for row in rows if row.service_tier is not None), None)
+    ranked = next((row for row in rows if row.quarter_fen is not None), None)
     return {
-        "service_tier": ranked and service_tier_of(ranked),
+        "service_tier": service_tier_of(ranked) if ranked and ranked.service_tier else None,
         "contribution_grade": grade_of(rows[0]) if rows else None,
         "history": [
             {

@@ -5,22 +5,21 @@ from collections.abc import AsyncIterator
 import pytest
 from sqlalchemy import text
 
+from services.tiering.models import Base
 from shared.db import Database
 from tests.conftest import Server
 from tests.tiering.make import World, at
 
-TABLES = (
-    "charges replaced_charges month_totals dirty_marks month_closes decisions movements outbox business_clock schedule_state "
-    "schedule_runs units unit_ancestors accounts account_branches idempotency_keys task_facts contact_facts ticket_facts"
-)
+KERNEL = "outbox business_clock schedule_state schedule_runs units unit_ancestors accounts account_branches idempotency_keys"
+TABLES = [*(table.name for table in reversed(Base.metadata.sorted_tables) if table.name != "policy_versions"), *KERNEL.split()]
 
 
 async def wipe(tiering: Database) -> None:
-    """Take away everything but the first policy."""
+    """Take away everything but the policies that are shipped."""
     async with tiering.transaction() as session:
-        for table in TABLES.split():
+        for table in TABLES:
             await session.execute(text(f"DELETE FROM {table}"))
-        await session.execute(text("DELETE FROM policies WHERE policy_version <> '2008-new'"))
+        await session.execute(text("DELETE FROM policy_versions WHERE author <> 'shipped'"))
 
 
 @pytest.fixture(scope="session")

@@ -112,6 +112,26 @@ class World:
             await self.run(day.isoformat())
             day += timedelta(days=1)
 
+    async def publish(
+        self, policy_version: str, effective_from: str, unit: str | None = None, locks: Sequence[str] = (), **content: Any
+    ) -> None:
+        """Put a policy into force without its way through trial and approval."""
+        async with self.db.transaction() as session:
+            await session.execute(
+                text(
+                    "INSERT INTO policy_versions (policy_version, unit_code, state, effective_from, content, locks, document, "
+                    "digest, author, drafted_at) VALUES (:policy_version, :unit, 'published', :day, CAST(:content AS jsonb), "
+                    ":locks, '', '', 'test', now())"
+                ),
+                {
+                    "policy_version": policy_version,
+                    "unit": unit,
+                    "day": date.fromisoformat(effective_from),
+                    "content": json.dumps(content),
+                    "locks": list(locks),
+                },
+            )
+
     async def rows(self, query: str, **params: Any) -> list[dict[str, Any]]:
         async with self.db.transaction() as session:
             found = await session.execute(text(query), params)

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering import closing, freight, policy
-from services.tiering.policy import POLICY_2008_NEW, Contender
+from services.tiering.policies.document import shipped
+from services.tiering.policy import Contender
 from shared.db import Database
 from shared.events.tiering import MonthClosed, TiersChanged
 from shared.ids import natural_id
@@ -169,13 +170,13 @@ async def test_the_statement_decides_what_the_plain_rules_say(world: World, seed
             name = state.account_no
             amounts = [freight_of.get((name, m), 0) for m in range(1, month + 1)]
             row = found[name]
-            assert row["grade"] == policy.grade_for(sum(amounts[-3:]), POLICY_2008_NEW)
+            assert row["grade"] == policy.grade_for(sum(amounts[-3:]), shipped("2008-new"))
             assert row["zero_months"] == policy.zero_run(amounts)
             here = [m for m in state.memberships if m.from_on <= end] or [state.memberships[0]]
             branch = here[-1].branch_code
             contenders.append(Contender(name, state.opened_on, branch, districts[branch], sum(amounts[-3:])))
         if month % 3 == 0:
-            expected = policy.service_tiers(contenders, POLICY_2008_NEW)
+            expected = policy.service_tiers(contenders, shipped("2008-new"))
             assert {name: (row["service_tier"], row["rank"]) for name, row in found.items()} == expected
 
 
@@ -240,7 +241,13 @@ async def test_within_a_quarter_the_event_carries_the_tier_in_force(world: World
 
 
 async def test_a_policy_counts_from_its_day_on(world: World) -> None:
-    await world.rows("INSERT INTO policies VALUES ('2018-trial', '2018-02-01', 1, 1, 300, 30, 10, 1) RETURNING policy_version")
+    await world.publish(
+        "2018-trial",
+        "2018-02-01",
+        tiers={"vip_top_n": 1, "key_top_n": 1},
+        grades={"diamond_from_fen": 300, "gold_from_fen": 30},
+        movements={"fall_over_percent": 10, "zero_months_raised": 1},
+    )
     await world.open(account("A"), account("B"), account("C"))
     await world.post(
         *(

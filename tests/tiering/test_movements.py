@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from services.tiering import policy
-from services.tiering.policy import POLICY_2008_NEW
+from services.tiering.policies.document import shipped
 from shared.events.tiering import MovementDetected
 from shared.ids import natural_id
 from shared.months import add_months, month_text
@@ -123,7 +123,7 @@ async def test_the_statement_finds_what_the_plain_rule_says(world: World, seed: 
     for name in names:
         amounts = [freight.get((name, m), 0) for m in range(1, 8)]
         for month in range(1, 8):
-            found = policy.movement_for(amounts[:month], POLICY_2008_NEW)
+            found = policy.movement_for(amounts[:month], shipped("2008-new"))
             if found is not None:
                 expected.append((name, f"2018-0{month}", *found))
     columns = ("account_no", "month", "kind", "zero_months", "previous_fen", "current_fen")

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
+from services.tiering.policies.document import shipped
 from services.tiering.policy import (
-    POLICY_2008_NEW,
     Contender,
     Movement,
     average_fen,
@@ -16,7 +16,7 @@ from services.tiering.policy import (
     zero_run,
 )
 
-POLICY = POLICY_2008_NEW
+POLICY = shipped("2008-new")
 
 
 @pytest.mark.row("T-07")

@@ -5,7 +5,7 @@ from services.tiering.models.decisions import Decision, MonthClose
 from services.tiering.models.facts import ContactFact, TaskFact, TicketFact
 from services.tiering.models.ledger import Charge, DirtyMark, MonthTotal, ReplacedCharge
 from services.tiering.models.movements import MovementRow
-from services.tiering.models.policies import PolicyVersion
+from services.tiering.models.policies import PolicyTrial, PolicyTrialAccount, PolicyTrialUnit, PolicyVersion
 
 __all__ = [
     "Base",
@@ -16,6 +16,9 @@ __all__ = [
     "MonthClose",
     "MonthTotal",
     "MovementRow",
+    "PolicyTrial",
+    "PolicyTrialAccount",
+    "PolicyTrialUnit",
     "PolicyVersion",
     "ReplacedCharge",
     "TaskFact",

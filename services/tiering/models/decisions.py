@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index
+from sqlalchemy import BigInteger, CheckConstraint, Index
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -19,7 +19,7 @@ class MonthClose(Base):
     month: Mapped[date] = mapped_column(primary_key=True)
     state: Mapped[str]
     closed_at: Mapped[datetime | None]
-    policy_version: Mapped[str | None] = mapped_column(ForeignKey("policies.policy_version"))
+    policy_version: Mapped[str | None]
     accounts: Mapped[int] = mapped_column(BigInteger, server_default="0")
 
 
