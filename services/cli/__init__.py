@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from services.cli import events, local, processes, tiers
+from services.cli import events, local, processes, scores, tiers
 
 app = typer.Typer(
     name="crm",
@@ -26,6 +26,7 @@ local.register(app)
 processes.register(app)
 events.register(app)
 tiers.register(app)
+scores.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:
