@@ -1,7 +1,7 @@
 """MBG/CNBD-k: regular buyers (every k-th tick of a Poisson clock is a purchase) who may be lost at the first and every purchase.
 
 Source: Platzer and Reutterer 2016, Marketing Science 35:779; Reutterer, Platzer and Schröder 2021. k = 1 is MBG/NBD. Shippers
-ship regularly, so k is chosen by likelihood. Expected purchases are summed exactly over phases and counts; the paper approximates.
+ship regularly, so k is chosen by likelihood. Expected purchases are summed exactly over phases and counts (the paper: roughly).
 """
 
 import numpy as np
