@@ -38,6 +38,6 @@ def condensed(
         rows.view(np.dtype((np.void, rows.dtype.itemsize * 3))).ravel(), return_index=True, return_inverse=True
     )
     counted = np.ones(len(rows), dtype=np.float64) if weight is None else np.asarray(weight, dtype=np.float64)
-    weights = np.bincount(place, counted)
+    weights: Array = np.bincount(place, counted).astype(np.float64)
     gaps = np.zeros(len(first)) if log_gaps is None else np.bincount(place, counted * log_gaps) / weights
     return Histories(rows[first, 0], rows[first, 1], rows[first, 2], weights, gaps), place
