@@ -5,7 +5,8 @@ The answer is stored in the transaction of the effect, under principal, operatio
 * the same key with the same request: the stored answer, with `Idempotency-Replayed: true`;
 * the same key with another request (or another unit or role in the token): 422 `idempotency-key-reused`;
 * the same key while the first request runs: 409 `idempotency-key-in-use` with `Retry-After`;
-* a refused request (4xx, 5xx) stored nothing: sent again, it is judged again.
+* a refused request (4xx, 5xx) stored nothing: sent again, it is judged again;
+* a key is remembered for 7 days of wall time, then the same request counts as a new one.
 
 A route declares one parameter, `idempotent: Idempotent`, in a router made with `shared.http.Router()`; a POST without it does
 not start.
@@ -14,6 +15,7 @@ not start.
 import hashlib
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,6 +24,8 @@ from shared.identity import Caller
 from shared.problems import Conflict, Invalid
 
 MAX_KEY = 200
+REMEMBERED_DAYS = 7
+"""Longer than any client goes on trying."""
 KEY = r'^("[!#-\[\]-~]{1,200}"|[!#-\[\]-~]{1,200})$'
 """1-200 visible ASCII characters without quotes and backslashes, in quotes or not."""
 
@@ -104,3 +108,11 @@ async def claim(session: AsyncSession, caller: Caller, operation: str, header: s
     if row.request_hash != request_hash:
         raise Invalid("This Idempotency-Key was used for another request.", "idempotency-key-reused")
     raise Replay(row.status, row.body.encode())
+
+
+async def forget(session: AsyncSession, instant: datetime) -> None:
+    """Delete the keys that are older than `REMEMBERED_DAYS`, in wall time whatever the business clock says."""
+    await session.execute(
+        text("DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - make_interval(days => :days)"),
+        {"days": REMEMBERED_DAYS},
+    )

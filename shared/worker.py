@@ -5,6 +5,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from shared import idempotency
 from shared.consumer import Consumer, Dispatcher, Subscription
 from shared.db import Database
 from shared.observability import bus_check, lag_check
@@ -13,6 +14,8 @@ from shared.scheduler import Schedule, Scheduler
 from shared.settings import Settings
 
 SHUTDOWN_SECONDS = 20
+HOUSEKEEPING = (Schedule("forget_idempotency_keys", idempotency.forget),)
+"""What every service does beside its own schedules, after them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Worker:
         dispatcher = Dispatcher(self.service, self.subscriptions)
         tasks = [
             asyncio.create_task(Consumer(database, dispatcher, settings.bootstrap(), settings.slot).run(), name="consumer"),
-            asyncio.create_task(Scheduler(database, self.schedules).run(), name="scheduler"),
+            asyncio.create_task(Scheduler(database, (*self.schedules, *HOUSEKEEPING)).run(), name="scheduler"),
         ]
         checks = {"lag": lag_check(self.service, settings.lag_limit), "bus": bus_check(settings.bootstrap())}
         try:

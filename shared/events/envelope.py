@@ -9,6 +9,7 @@ saying why, whatever bytes arrive. An unreadable record is parked with its bytes
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,7 @@ INBOUND_TOPICS = frozenset({"shipment.events", "freight.events"})
 """Topics that anybody may publish to: there an unknown type is a publisher's mistake, on our own topics it is news."""
 
 
-class Event(BaseModel):
+class Event(BaseModel, ABC):
     """A fact that one service publishes and others read: immutable, without names, phones, addresses or free text.
 
     A type says what happened and in which major version (`TYPE`), where it is published (`TOPIC`), and which field is
@@ -50,9 +51,9 @@ class Event(BaseModel):
         """Return the partition key as text."""
         return str(getattr(self, self.KEY))
 
+    @abstractmethod
     def identity(self) -> tuple[str | int, ...]:
         """Return the natural key of this publication: the same fact published again has the same."""
-        raise NotImplementedError(f"{type(self).__name__} must say what makes a publication of it the same one")
 
     @property
     def event_id(self) -> UUID:

@@ -1,10 +1,13 @@
 """A write that is sent again has its effect once."""
 
 import asyncio
+from datetime import datetime
 
 import pytest
 
-from shared.idempotency import parse_key
+from shared.clock import SHANGHAI
+from shared.db import Database
+from shared.idempotency import forget, parse_key
 from shared.problems import Invalid
 from tests.http.conftest import Toy
 from tests.http.test_edge import assert_problem
@@ -95,3 +98,21 @@ def test_keys_that_are_none(key: str) -> None:
 )
 def test_keys(header: str, key: str) -> None:
     assert parse_key(header) == key
+
+
+async def test_a_key_is_forgotten_after_seven_days_and_no_sooner(toy: Toy) -> None:
+    headers = [toy.bearer() | {"Idempotency-Key": key} for key in ("older", "younger")]
+    for name, header in zip(("older", "younger"), headers, strict=True):
+        await toy.client.post("/v1/rows", json={"name": name}, headers=header)
+    for key, age in (("older", "7 days 1 second"), ("younger", "6 days 23 hours")):
+        await toy.owner.execute(
+            "UPDATE idempotency_keys SET created_at = clock_timestamp() - $2::text::interval WHERE key = $1", key, age
+        )
+    database = Database("tickets", toy.settings.database_url("tickets"), "worker")
+    await database.open()
+    async with database.transaction() as session:
+        await forget(session, datetime(2018, 4, 1, tzinfo=SHANGHAI))
+    await database.close()
+    for name, header in zip(("older", "younger"), headers, strict=True):
+        await toy.client.post("/v1/rows", json={"name": name}, headers=header)
+    assert (await toy.rows("older"), await toy.rows("younger")) == (2, 1)
