@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from shared import idempotency
@@ -16,15 +16,20 @@ from shared.settings import Settings
 SHUTDOWN_SECONDS = 20
 HOUSEKEEPING = (Schedule("forget_idempotency_keys", idempotency.forget),)
 """What every service does beside its own schedules, after them."""
+Background = Callable[[Database], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """The two doors of a service that nobody knocks at: something happened, time passed."""
+    """The two doors of a service that nobody knocks at: something happened, time passed.
+
+    `background` is work that people ask for and do not wait for: each runs for ever beside the doors, on the worker's database.
+    """
 
     service: str
     subscriptions: Sequence[Subscription]
     schedules: Sequence[Schedule]
+    background: Sequence[Background] = ()
 
     async def run(self, settings: Settings) -> None:
         """Work until SIGTERM or SIGINT; every wait is bounded."""
@@ -34,6 +39,7 @@ class Worker:
         tasks = [
             asyncio.create_task(Consumer(database, dispatcher, settings.bootstrap(), settings.slot).run(), name="consumer"),
             asyncio.create_task(Scheduler(database, (*self.schedules, *HOUSEKEEPING)).run(), name="scheduler"),
+            *(asyncio.create_task(_held(work, database), name=work.__name__) for work in self.background),
         ]
         checks = {"lag": lag_check(self.service, settings.lag_limit), "bus": bus_check(settings.bootstrap())}
         try:
@@ -45,6 +51,10 @@ class Worker:
             async with asyncio.timeout(SHUTDOWN_SECONDS):
                 await asyncio.gather(*tasks, return_exceptions=True)
                 await database.close()
+
+
+async def _held(work: Background, database: Database) -> None:
+    await work(database)
 
 
 async def until_signalled(tasks: Sequence[asyncio.Task[None]]) -> None:
