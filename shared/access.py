@@ -66,6 +66,7 @@ POLICY: dict[str, Rule] = {
     "tiering.list_grades": Rule(STAFF, Reach.UNIT),
     "tiering.read_account_freight": Rule(ALL, Reach.ACCOUNT),
     "tiering.read_account_tiers": Rule(ALL, Reach.ACCOUNT),
+    "tiering.read_standing": Rule(ALL, Reach.ACCOUNT),
     "tiering.read_decision": Rule(STAFF, Reach.ACCOUNT),
     "tiering.list_movements": Rule(STAFF, Reach.UNIT),
     "retention.list_tasks": Rule(STAFF, Reach.UNIT),

@@ -237,6 +237,7 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "customer.read_account_360": lambda role: Probe("GET", "/v1/accounts/7551234567/360"),
     "tiering.read_account_freight": lambda role: Probe("GET", "/v1/accounts/7551234567/freight?from=2018-01&to=2018-03"),
     "tiering.read_account_tiers": lambda role: Probe("GET", "/v1/accounts/7551234567/tiers"),
+    "tiering.read_standing": lambda role: Probe("GET", "/v1/accounts/7551234567/standing"),
     "tiering.list_tiers": lambda role: Probe("GET", "/v1/tiers", shows='"7551234567"'),
     "tiering.list_grades": lambda role: Probe("GET", "/v1/grades", shows='"7551234567"'),
     "tiering.list_movements": lambda role: Probe("GET", "/v1/movements", shows='"7551234567"'),

@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering.models import MonthTotal
+from services.tiering.quarter_sums import ADD_TO_QUARTERS
 from shared.db import driver
 from shared.events.envelope import Delivery, Rejected
 from shared.events.freight import FreightCharged
@@ -40,7 +41,7 @@ async def post(session: AsyncSession, deliveries: Sequence[Delivery[FreightCharg
     same version again does nothing, with other content it is rejected and the first stays. A charge of a closed month, or of
     one being closed, leaves a dirty mark; that and every replacement are published as MonthRestated.
 
-    Locks, in this order: the gate (shared), charges by number, totals by account and month.
+    Locks, in this order: the gate (shared), charges by number, totals by account and month, sums of the running quarter.
     """
     connection = await driver(session)
     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", LEDGER)
@@ -150,7 +151,7 @@ WITH sent AS (
     SET amount_fen = month_totals.amount_fen + EXCLUDED.amount_fen, charges = month_totals.charges + EXCLUDED.charges
 ), closed AS MATERIALIZED (
     SELECT {CLOSED_OR_CLOSING} AS month
-), marks AS (
+), {ADD_TO_QUARTERS}, marks AS (
     INSERT INTO dirty_marks (account_no, month)
     SELECT account_no, month FROM deltas WHERE change_fen <> 0 AND month <= (SELECT month FROM closed)
     ORDER BY account_no, month

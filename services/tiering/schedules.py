@@ -1,9 +1,10 @@
 """Door: time passed. What tiering does at 00:30 of every business day, in this order."""
 
-from services.tiering import closing, restatement
+from services.tiering import closing, quarter_sums, restatement
 from shared.scheduler import Schedule
 
 SCHEDULES = (
     Schedule("close", run_alone=closing.close_months, due=closing.is_due),
     Schedule("rejudge", restatement.rejudge),
+    Schedule("forget_past_quarters", quarter_sums.forget_past_quarters),
 )

@@ -1,8 +1,8 @@
 """Door: something happened. Freight is posted; units, accounts and the facts of other services are kept."""
 
-from services.tiering import facts, freight
+from services.tiering import facts, freight, quarter_sums
 from shared.consumer import Subscription
-from shared.directory import note_accounts, note_units
+from shared.directory import note_units
 from shared.events.contacts import ContactRecorded
 from shared.events.customer import AccountAssigned, AccountOpened, UnitChanged
 from shared.events.freight import FreightCharged
@@ -12,8 +12,8 @@ from shared.events.tickets import TicketChanged, TicketOpened, TicketRefuted, Ti
 SUBSCRIPTIONS = (
     Subscription(FreightCharged, freight.post),
     Subscription(UnitChanged, note_units),
-    Subscription(AccountOpened, note_accounts),
-    Subscription(AccountAssigned, note_accounts),
+    Subscription(AccountOpened, quarter_sums.note_accounts),
+    Subscription(AccountAssigned, quarter_sums.note_accounts),
     Subscription(TaskOpened, facts.note_tasks),
     Subscription(TaskClaimed, facts.note_tasks),
     Subscription(TaskDone, facts.note_tasks),

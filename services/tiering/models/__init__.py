@@ -4,22 +4,42 @@ from services.tiering.models.base import Base
 from services.tiering.models.decisions import Decision, MonthClose
 from services.tiering.models.facts import ContactFact, TaskFact, TicketFact
 from services.tiering.models.ledger import Charge, DirtyMark, MonthTotal, ReplacedCharge
+from services.tiering.models.live import (
+    BranchPace,
+    BranchSeason,
+    Concentration,
+    MonthBaseline,
+    MonthPace,
+    MovementCause,
+    MovementReading,
+    QuarterSum,
+    RadarAlert,
+)
 from services.tiering.models.movements import MovementRow
 from services.tiering.models.policies import PolicyTrial, PolicyTrialAccount, PolicyTrialUnit, PolicyVersion
 
 __all__ = [
     "Base",
+    "BranchPace",
+    "BranchSeason",
     "Charge",
+    "Concentration",
     "ContactFact",
     "Decision",
     "DirtyMark",
+    "MonthBaseline",
     "MonthClose",
+    "MonthPace",
     "MonthTotal",
+    "MovementCause",
+    "MovementReading",
     "MovementRow",
     "PolicyTrial",
     "PolicyTrialAccount",
     "PolicyTrialUnit",
     "PolicyVersion",
+    "QuarterSum",
+    "RadarAlert",
     "ReplacedCharge",
     "TaskFact",
     "TicketFact",
