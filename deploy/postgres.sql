@@ -26,6 +26,7 @@ SELECT format('CREATE ROLE %I LOGIN PASSWORD %L', service || '_owner', :'owner_p
        format('GRANT %I, %I TO %I WITH INHERIT FALSE, SET TRUE', service || '_web', service || '_worker', service || '_app'),
        format('CREATE DATABASE %I OWNER %I', service, service || '_owner'),
        format('REVOKE ALL ON DATABASE %I FROM PUBLIC', service),
-       format('GRANT CONNECT ON DATABASE %I TO %I', service, service || '_app')
+       format('GRANT CONNECT ON DATABASE %I TO %I', service, service || '_app'),
+       format('GRANT TEMPORARY ON DATABASE %I TO %I', service, service || '_worker')
 FROM unnest(ARRAY['customer', 'tiering', 'retention', 'tickets']) AS service
 \gexec

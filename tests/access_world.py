@@ -74,7 +74,17 @@ def organisation() -> list[Event]:
 
 
 def charges() -> list[Event]:
-    amounts = {"7551234567": {1: 900_000, 2: 0, 3: 300_000}, "7551234568": {1: 500_000, 2: 500_000}, "7551234569": {3: 100_000}}
+    amounts = {"7551234567": {1: 1_000_000, 2: 0, 3: 300_000}, "7551234568": {1: 500_000, 2: 500_000}, "7551234569": {3: 100_000}}
+    before = FreightCharged(
+        charge_no="CH-before", version=1, waybill_no="W-before", account_no=OWN, amount_fen=100, charged_at=at("2017-12-10")
+    )
+    return [
+        before,
+        *_charges_of(amounts),
+    ]
+
+
+def _charges_of(amounts: dict[str, dict[int, int]]) -> list[Event]:
     return [
         FreightCharged(
             charge_no=f"CH-{account}-{month}",
@@ -241,6 +251,11 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "tiering.list_tiers": lambda role: Probe("GET", "/v1/tiers", shows='"7551234567"'),
     "tiering.list_grades": lambda role: Probe("GET", "/v1/grades", shows='"7551234567"'),
     "tiering.list_movements": lambda role: Probe("GET", "/v1/movements", shows='"7551234567"'),
+    "tiering.list_quarter_movements": lambda role: Probe("GET", "/v1/quarter-movements", shows='"7551234567"'),
+    "tiering.list_bands": lambda role: Probe("GET", "/v1/bands", shows='"7551234567"'),
+    "tiering.list_entitlements": lambda role: Probe("GET", "/v1/entitlements", shows='"7551234567"'),
+    "tiering.list_milestones": lambda role: Probe("GET", "/v1/milestones", shows='"7551234567"'),
+    "tiering.read_prospect_grade": lambda role: Probe("GET", "/v1/prospect-grades?expected_fen=200000"),
     "tiering.read_decision": lambda role: Probe("GET", f"/v1/decisions/{DECISION}"),
     "retention.list_tasks": lambda role: Probe("GET", "/v1/tasks", unit=_task(role)[1], shows=_task(role)[0]),
     "retention.read_task": lambda role: Probe("GET", f"/v1/tasks/{_task(role)[0]}", unit=_task(role)[1]),

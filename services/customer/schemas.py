@@ -132,6 +132,11 @@ class ServiceTier(AnswerModel):
     quarter: QuarterText
     since: Instant
     decision_id: Id = Field(description="Why: GET /tiering/v1/decisions/{id}.")
+    band: Literal["A", "B", "C"] | None = Field(None, description="Band by percentile in the district.")
+    focus_general: bool | None = Field(None, description="A general account with a named maintainer.")
+    green_channel: bool | None = Field(None, description="Entitled to the green channel of the hotline.")
+    special_claims: bool | None = Field(None, description="Entitled to special claims.")
+    points_plan: str | None = Field(None, description="Plan by which points are given.")
 
 
 class ContributionGrade(AnswerModel):
@@ -142,6 +147,7 @@ class ContributionGrade(AnswerModel):
     average_fen: int = Field(description="A third of three months' sum, rounded down.")
     since: Instant
     decision_id: Id = Field(description="Why: GET /tiering/v1/decisions/{id}.")
+    end: Literal["high", "low"] | None = Field(None, description="High end: diamond or gold.")
 
 
 class PageAccount(AnswerModel):

@@ -1,4 +1,4 @@
-"""The close of a month (月结): on the 1st of the next at 00:30, grades, at a quarter's end service tiers, and movements.
+"""The close of a month (月结): on the 1st of the next at 00:30, grades and movements; at a quarter's end all other axes, too.
 
 A charge is either in the close or leaves a dirty mark; the gate sees to that, and it is held for milliseconds only:
 
@@ -15,8 +15,9 @@ from datetime import date, datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tiering import decisions, movements, policies
+from services.tiering import decisions, entitlements, milestones, movements, policies, quarter_movements
 from services.tiering.freight import LEDGER, last_closed
+from services.tiering.policies import PolicyBook
 from shared.db import Database
 from shared.events.tiering import MonthClosed
 from shared.months import add_months, business_month, is_quarter_end, last_day, quarter_start
@@ -61,13 +62,31 @@ async def _close(database: Database, month: date, instant: datetime, record: Rec
 
 async def _decide(session: AsyncSession, month: date, instant: datetime) -> None:
     book = await policies.in_force(session, last_day(month))
-    accounts = await decisions.decide(session, month, instant, book)
+    accounts = await decide_month(session, month, instant, book)
     quarter = quarter_start(month) if is_quarter_end(month) else None
+    decisions.publish_changed(session, month)
     publish(session, MonthClosed(month=month, quarter=quarter, closed_at=instant, accounts=accounts))
+    movements.publish_detected(session, month, instant)
+    milestones.publish_reached(session, month, instant)
+    if quarter is not None:
+        entitlements.publish_changed(session, month)
+        quarter_movements.publish_detected(session, month, instant)
+
+
+async def decide_month(session: AsyncSession, month: date, instant: datetime, book: PolicyBook) -> int:
+    """Decide everything that a month's close decides, publish nothing, and mark it closed; returns the number of accounts.
+
+    A trial and a replay run exactly this on tables of their own (`shadows`).
+    """
+    accounts = await decisions.decide(session, month, instant, book)
     await movements.detect(session, month, instant, book)
+    await milestones.note(session, month, instant, book)
+    if is_quarter_end(month):
+        await quarter_movements.detect(session, month, instant, book)
     await session.execute(
         _CLOSED, {"month": month, "instant": instant, "policy_version": book.base.policy_version, "accounts": accounts}
     )
+    return accounts
 
 
 _MARK = text("INSERT INTO month_closes (month, state) VALUES (:month, 'closing') ON CONFLICT DO NOTHING")

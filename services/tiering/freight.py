@@ -159,6 +159,10 @@ WITH sent AS (
     SELECT charge_no, version, account_no, month, sum(change_fen)::bigint AS change_fen FROM changes
     WHERE replaces OR month <= (SELECT month FROM closed)
     GROUP BY charge_no, version, account_no, month HAVING sum(change_fen) <> 0
+), late AS (
+    INSERT INTO restatements (account_no, month, charge_no, version, change_fen, at)
+    SELECT account_no, month, charge_no, version, change_fen, business_now() FROM restated
+    WHERE month <= (SELECT month FROM closed) ORDER BY account_no, month, charge_no
 )
 SELECT counted.posted, restated.* FROM (SELECT count(*) AS posted FROM posted) AS counted LEFT JOIN restated ON true"""
 

@@ -11,7 +11,10 @@ from uuid import UUID
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tiering.decisions import INSTANT, MONTHS_BETWEEN, last_decided_quarter
+from services.tiering import matrix
+from services.tiering.deciding_sql import DIGEST, INSTANT, MONTHS_BETWEEN
+from services.tiering.decisions import last_decided_quarter
+from services.tiering.matrix import MATRIX, responsible
 from services.tiering.models import MovementRow
 from services.tiering.placement import DISTRICTS, PLACED_ONE, ROOT_UNIT
 from services.tiering.policies.book import PolicyBook, number, numbers_cte
@@ -40,15 +43,20 @@ async def detect(session: AsyncSession, month: date, instant: datetime, book: Po
             "most_raised": raised,
             "least_percent": min([numbers["fall_over_percent"], *numbers["branch_fall_over_percent"]]),
             **numbers,
-            **opening(instant, month),
+            **opening(instant, month, book),
         },
     )
+
+
+def publish_detected(session: AsyncSession, month: date, instant: datetime) -> None:
+    """Publish the movements that a close found."""
     publish(session, MovementDetected, "m.month = :month AND m.detected_at = :instant", {"month": month, "instant": instant})
 
 
-def opening(instant: datetime, last_closed: date) -> dict[str, Any]:
-    """Return the parameters of OPEN_FOUND: the tier in force after this run, and where accounts stand on its day."""
-    return {"instant": instant, "day": business_date(instant), "quarter_month": last_decided_quarter(last_closed)}
+def opening(instant: datetime, last_closed: date, book: PolicyBook) -> dict[str, Any]:
+    """Return the parameters of OPEN_FOUND: tier in force after this run, where accounts stand on its day, who answers."""
+    day, quarter_month = business_date(instant), last_decided_quarter(last_closed)
+    return {"instant": instant, "day": day, "quarter_month": quarter_month, **matrix.params(book)}
 
 
 def publish(session: AsyncSession, event: type[MovementState], condition: str, params: Mapping[str, Any]) -> None:
@@ -93,9 +101,11 @@ async def open_movements(session: AsyncSession, account_no: str) -> Sequence[Mov
 
 
 def _item(row: MovementRow) -> dict[str, Any]:
-    names = ("movement_id", "account_no", "branch_code", "kind", "zero_months", "previous_fen", "current_fen", "state")
-    item = {name: getattr(row, name) for name in names}
-    return {**item, "month": month_text(row.month), "detected_at": row.detected_at, "decision_id": row.decision_id}
+    names = (
+        "movement_id account_no branch_code kind zero_months previous_fen current_fen state detected_at decision_id priority "
+        "responsible_role responsible_unit in_person assist"
+    )
+    return {**{name: getattr(row, name) for name in names.split()}, "month": month_text(row.month)}
 
 
 KIND = """
@@ -128,22 +138,32 @@ WITH {numbers_cte(*_NUMBERS)}, judged AS (
     ) AS wide WHERE kind IS NOT NULL
 ), """
 
-OPEN_FOUND = f"""{DISTRICTS}
-INSERT INTO movements (
-    movement_id, account_no, month, revision, kind, zero_months, previous_fen, current_fen, decided_previous_fen,
-    decided_current_fen, state, detected_at, judged_at, decision_id, policy_version, service_tier, branch_code, district_code,
-    outlet_code, unit_code, version)
-SELECT natural_id('movement/' || f.account_no || '/' || to_char(f.month, 'YYYY-MM') || '/' || f.revision),
-       f.account_no, f.month, f.revision, f.kind, CASE WHEN f.kind = 'zero_month' THEN f.zero_months END,
-       f.previous_fen, f.current_fen, f.previous_fen, f.current_fen, 'open', :instant, :instant,
-       natural_id('movement-decision/' || f.account_no || '/' || to_char(f.month, 'YYYY-MM') || '/' || f.revision),
-       f.policy_version, coalesce(t.service_tier, 'general'), p.branch_code, d.district_code, p.outlet_code,
-       coalesce(p.outlet_code, p.branch_code, {ROOT_UNIT}), 1
-FROM found f
-     LEFT JOIN decisions t ON t.month = :quarter_month AND t.account_no = f.account_no
-     LEFT JOIN {PLACED_ONE.format(account="f.account_no")} AS p ON true
-     LEFT JOIN districts d ON d.branch_code = p.branch_code
-ORDER BY f.account_no, f.month"""
+_COLUMNS = """
+    account_no, month, revision, kind, zero_months, previous_fen, current_fen, decided_previous_fen, decided_current_fen, state,
+    detected_at, judged_at, policy_version, service_tier, branch_code, district_code, outlet_code, unit_code, version, priority,
+    responsible_role, responsible_unit, in_person, assist"""
+
+OPEN_FOUND = f"""{DISTRICTS}, {MATRIX}, opened AS (
+    SELECT f.account_no, f.month, f.revision, f.kind, CASE WHEN f.kind = 'zero_month' THEN f.zero_months END AS zero_months,
+           f.previous_fen, f.current_fen, f.previous_fen AS decided_previous_fen, f.current_fen AS decided_current_fen,
+           'open' AS state, CAST(:instant AS timestamptz) AS detected_at, CAST(:instant AS timestamptz) AS judged_at,
+           f.policy_version, here.service_tier, here.branch_code, here.district_code, here.outlet_code,
+           coalesce(here.outlet_code, here.branch_code, {ROOT_UNIT}) AS unit_code, 1 AS version, here.priority,
+           who.responsible_role, who.responsible_unit, who.in_person, who.assist
+    FROM found f
+         LEFT JOIN decisions t ON t.month = :quarter_month AND t.account_no = f.account_no
+         LEFT JOIN {PLACED_ONE.format(account="f.account_no")} AS p ON true
+         LEFT JOIN districts d ON d.branch_code = p.branch_code
+         CROSS JOIN LATERAL (
+             SELECT coalesce(t.service_tier, 'general') AS service_tier, p.branch_code, p.outlet_code, d.district_code,
+                    coalesce(t.quarter_fen >= 3 * t.focus_from_fen, false) AS priority) AS here
+         CROSS JOIN {responsible("f.kind", "here.service_tier", "here")} AS who
+    OFFSET 0
+)
+INSERT INTO movements ({_COLUMNS}, movement_id, decision_id, digest)
+SELECT {_COLUMNS}, natural_id('movement/' || account_no || '/' || to_char(month, 'YYYY-MM') || '/' || revision),
+       natural_id('movement-decision/' || account_no || '/' || to_char(month, 'YYYY-MM') || '/' || revision), {DIGEST.format("o")}
+FROM opened o ORDER BY account_no, month"""
 """Opens what a CTE `found` lists, with the tier in force and the place of the account on the run's day (see `opening`)."""
 
 
@@ -151,10 +171,11 @@ def _state_of(event: type[MovementState]) -> str:
     instants = ", ".join(f"'{name}', {INSTANT.format(f'm.{name}')}" for name in ("detected_at", "judged_at"))
     plain = (
         "movement_id account_no revision kind zero_months previous_fen current_fen decided_previous_fen decided_current_fen "
-        "state withdrawn_reason decision_id service_tier branch_code district_code outlet_code version"
+        "state withdrawn_reason decision_id service_tier branch_code district_code outlet_code version priority in_person assist"
     )
     fields = ", ".join(f"'{name}', m.{name}" for name in plain.split())
     return f"""
 SELECT m.account_no AS key, natural_id('{event.TYPE}/' || m.movement_id || '/' || m.version) AS event_id,
-       json_build_object({fields}, 'month', to_char(m.month, 'YYYY-MM'), {instants}) AS data
+       json_build_object({fields}, 'month', to_char(m.month, 'YYYY-MM'), 'role', m.responsible_role,
+                         'unit_code', m.responsible_unit, {instants}) AS data
 FROM movements m"""

@@ -13,7 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering import policies
-from services.tiering.decisions import MONTHS_BETWEEN
+from services.tiering.deciding_sql import MONTHS_BETWEEN
 from services.tiering.freight import CLOSED
 from services.tiering.movements import KIND, OPEN_FOUND, opening, publish
 from services.tiering.policies.book import NUMBERS
@@ -110,8 +110,9 @@ async def _open(session: AsyncSession, rows: Sequence[asyncpg.Record], instant: 
         return
     names = ("account_no", "month", "kind", "zero_months", "previous_fen", "current_fen", "policy_version")
     params: dict[str, Any] = {name: [row[name] for row in rows] for name in names}
+    book = await policies.in_force(session, last_day(closed))
     opened = await session.execute(
-        text(f"{_FOUND_LATER}{OPEN_FOUND} RETURNING movement_id"), {**params, **opening(instant, closed)}
+        text(f"{_FOUND_LATER}{OPEN_FOUND} RETURNING movement_id"), {**params, **opening(instant, closed, book)}
     )
     publish(session, MovementDetected, "m.movement_id = ANY(CAST(:ids AS uuid[]))", {"ids": list(opened.scalars())})
 

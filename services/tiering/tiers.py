@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql import Select
 
+from services.tiering.axes import end_for
 from services.tiering.models import Decision, MonthClose
 from services.tiering.policy import average_fen
 from shared.directory import in_subtree
@@ -25,7 +26,7 @@ async def list_tiers(
     The unit is the one that the account belonged to on the quarter's last day. An account that the policy left untiered is not
     listed.
     """
-    month = add_months(parse_quarter(quarter), 2) if quarter else await _last_month(session, quarter_ends=True)
+    month = add_months(parse_quarter(quarter), 2) if quarter else await last_month(session, quarter_ends=True)
     query = _page_of(month, unit, page).where(Decision.service_tier.is_not(None))
     if tier is not None:
         query = query.where(Decision.service_tier == tier)
@@ -37,7 +38,7 @@ async def list_tiers(
 
 async def list_grades(session: AsyncSession, unit: str, page: PageRequest, *, month: str | None = None) -> dict[str, Any]:
     """List the contribution grades of a month, as decided at its close, by account; without `month` the last closed one."""
-    wanted = parse_month(month) if month else await _last_month(session, quarter_ends=False)
+    wanted = parse_month(month) if month else await last_month(session, quarter_ends=False)
     answer = await _paged(session, _page_of(wanted, unit, page), page)
     items = [
         {
@@ -82,6 +83,11 @@ def service_tier_of(row: Decision) -> dict[str, Any]:
         "quarter": quarter_text(row.month),
         "since": row.tier_since,
         "decision_id": row.decision_id,
+        "band": row.band,
+        "focus_general": row.focus_general,
+        "green_channel": row.green_channel,
+        "special_claims": row.special_claims,
+        "points_plan": row.points_plan,
     }
 
 
@@ -93,6 +99,7 @@ def grade_of(row: Decision) -> dict[str, Any]:
         "average_fen": average_fen(row.sum_fen),
         "since": row.grade_since,
         "decision_id": row.decision_id,
+        "end": end_for(row.grade),
     }
 
 
@@ -109,7 +116,8 @@ async def _history(session: AsyncSession, account_no: str) -> Sequence[Decision]
     return (await session.execute(query.order_by(Decision.month.desc()))).scalars().all()
 
 
-async def _last_month(session: AsyncSession, *, quarter_ends: bool) -> date | None:
+async def last_month(session: AsyncSession, *, quarter_ends: bool) -> date | None:
+    """Return the last month that is closed, or the last one that ended a quarter; None before the first."""
     query = select(func.max(MonthClose.month)).where(MonthClose.state == "closed")
     if quarter_ends:
         query = query.where(func.extract("month", MonthClose.month) % 3 == 0)

@@ -26,11 +26,14 @@ from shared.events.retention import TaskCancelled, TaskClaimed, TaskDone, TaskOp
 from shared.events.shipments import KNOWN_STATUSES, ShipmentStatusChanged
 from shared.events.tickets import TicketChanged, TicketOpened, TicketRefuted, TicketResolved
 from shared.events.tiering import (
+    EntitlementsChanged,
+    MilestoneReached,
     MonthClosed,
     MonthRestated,
     MovementDetected,
     MovementRestated,
     MovementWithdrawn,
+    QuarterMovementDetected,
     TiersChanged,
 )
 
@@ -80,6 +83,9 @@ TYPES: dict[str, type[Event]] = {
         MovementRestated,
         MovementWithdrawn,
         MonthRestated,
+        QuarterMovementDetected,
+        EntitlementsChanged,
+        MilestoneReached,
         TaskOpened,
         TaskClaimed,
         TaskDone,
@@ -103,13 +109,16 @@ __all__ = [
     "AccountOpened",
     "ContactRecorded",
     "Delivery",
+    "EntitlementsChanged",
     "Event",
     "FreightCharged",
+    "MilestoneReached",
     "MonthClosed",
     "MonthRestated",
     "MovementDetected",
     "MovementRestated",
     "MovementWithdrawn",
+    "QuarterMovementDetected",
     "Record",
     "Rejected",
     "ShipmentStatusChanged",

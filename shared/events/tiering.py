@@ -3,7 +3,7 @@
 Topic `tiering.events`.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,11 +22,15 @@ from shared.events.fields import (
     UnitCode,
     Version,
 )
-from shared.months import month_text
+from shared.months import month_text, quarter_text
 
 ServiceTierName = Literal["vip", "key", "general"]
 GradeName = Literal["diamond", "gold", "silver"]
 MovementKind = Literal["fall_over_half", "zero_month"]
+QuarterMovementKind = Literal["riser", "decliner", "rise", "fall", "resumed"]
+BandName = Literal["A", "B", "C"]
+PlanName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,59}$")]
+RoleName = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
 WithdrawnReason = Literal["restated", "no_longer_true"]
 
 
@@ -47,6 +51,11 @@ class ServiceTier(_Part):
     quarter: Quarter = Field(description="Quarter that was decided on.")
     since: Instant = Field(description="Since when the account has had this tier without a break.")
     decision_id: PublicId = Field(description="Decision that says why.")
+    band: BandName | None = Field(default=None, description="Band by percentile in the district, decided with the tier.")
+    focus_general: bool | None = Field(default=None, description="A general account with enough freight for a named maintainer.")
+    green_channel: bool | None = Field(default=None, description="Entitled to the green channel of the hotline.")
+    special_claims: bool | None = Field(default=None, description="Entitled to special claims.")
+    points_plan: PlanName | None = Field(default=None, description="Plan by which points are given, null for none.")
 
 
 class ContributionGrade(_Part):
@@ -57,6 +66,7 @@ class ContributionGrade(_Part):
     average_fen: TotalFen = Field(description="A third of the three months' sum in fen, rounded down; shown only.")
     since: Instant = Field(description="Since when the account has had this grade without a break.")
     decision_id: PublicId = Field(description="Decision that says why.")
+    end: Literal["high", "low"] | None = Field(default=None, description="High end (diamond, gold) or low end (silver).")
 
 
 class TiersChanged(Event):
@@ -106,6 +116,13 @@ class MonthClosed(Event):
         return (month_text(self.month),)
 
 
+class Assist(_Part):
+    """Who helps the one who owes a talk."""
+
+    role: RoleName = Field(description="Role that helps.")
+    unit_code: UnitCode = Field(description="Unit whose member of that role helps.")
+
+
 class MovementState(Event):
     """The whole state of a movement (异动) after a change: a fall of more than half, or a month without freight."""
 
@@ -134,6 +151,11 @@ class MovementState(Event):
     district_code: UnitCode | None = Field(description="District of that branch, null where it has none.")
     outlet_code: UnitCode | None = Field(description="Outlet of the account at the time, null where it has none.")
     version: Version = Field(description="Rises with every event of this movement, from 1.")
+    priority: bool | None = Field(default=None, description="Maintained first: the last quarter's average is high enough.")
+    role: RoleName | None = Field(default=None, description="Role that answers for it; null: by the tier, as retention knows.")
+    unit_code: UnitCode | None = Field(default=None, description="Unit whose member of that role answers; null with the role.")
+    in_person: bool | None = Field(default=None, description="Whether that role must do it in person.")
+    assist: tuple[Assist, ...] | None = Field(default=None, description="Who helps; the task stays one.")
 
     def identity(self) -> tuple[str | int, ...]:
         """A state is the same one when movement and version are."""
@@ -156,6 +178,81 @@ class MovementWithdrawn(MovementState):
     """Late or corrected charges took a movement back, or turned it into another one."""
 
     TYPE: ClassVar[str] = "tiering.movement-withdrawn.v1"
+
+
+class QuarterMovementDetected(Event):
+    """A quarter's close found that an account moved against the quarter before (季度异动); it stays as decided."""
+
+    TYPE: ClassVar[str] = "tiering.quarter-movement-detected.v1"
+    TOPIC: ClassVar[str] = "tiering.events"
+    KEY: ClassVar[str] = "account_no"
+
+    movement_id: PublicId = Field(description='Made from ("quarter-movement", account_no, quarter).')
+    account_no: AccountNo = Field(description="Account that moved.")
+    quarter: Quarter = Field(description="Quarter that is compared with the one before it.")
+    kind: QuarterMovementKind = Field(
+        description="Largest riser, one of the largest decliners, rise or fall by the percentage, or resumed after a pause."
+    )
+    place: int | None = Field(ge=1, le=INT4_MAX, description="Place among its branch's risers or decliners, else null.")
+    previous_fen: TotalFen = Field(description="Freight of the quarter before in fen, as it was at the close.")
+    current_fen: TotalFen = Field(description="Freight of the quarter in fen, as it was at the close.")
+    priority: bool = Field(description="Maintained first: the quarter's monthly average is high enough.")
+    state: Literal["open"] = Field(description="A quarterly movement stays as it was decided.")
+    detected_at: Instant = Field(description="Instant of the close.")
+    decision_id: PublicId = Field(description="Decision that says why.")
+    service_tier: ServiceTierName = Field(description="Service tier that the same close decided; general if untiered.")
+    branch_code: UnitCode = Field(description="Branch of the account on the quarter's last day.")
+    district_code: UnitCode | None = Field(description="District of that branch, null where it has none.")
+    outlet_code: UnitCode | None = Field(description="Outlet of the account that day, null where it has none.")
+    role: RoleName = Field(description="Role that answers for it.")
+    unit_code: UnitCode = Field(description="Unit whose member of that role answers for it.")
+    in_person: bool = Field(description="Whether that role must do it in person.")
+    assist: tuple[Assist, ...] = Field(description="Who helps; the task stays one.")
+    version: Version = Field(description="Always 1.")
+
+    def identity(self) -> tuple[str | int, ...]:
+        """A movement of a quarter is told once."""
+        return str(self.movement_id), self.version
+
+
+class EntitlementsChanged(Event):
+    """A quarter's close entitled an account to something else than the quarter before, or decided on it for the first time."""
+
+    TYPE: ClassVar[str] = "tiering.entitlements-changed.v1"
+    TOPIC: ClassVar[str] = "tiering.events"
+    KEY: ClassVar[str] = "account_no"
+
+    account_no: AccountNo = Field(description="Account that is entitled.")
+    quarter: Quarter = Field(description="Quarter that was decided on.")
+    decided_at: Instant = Field(description="Instant of the close, from which on it holds.")
+    green_channel: bool = Field(description="The green channel of the hotline.")
+    special_claims: bool = Field(description="Special claims.")
+    points_plan: PlanName | None = Field(description="Plan by which points are given, null for none.")
+    decision_id: PublicId = Field(description="Decision that says why.")
+
+    def identity(self) -> tuple[str | int, ...]:
+        """An account is decided on once at each quarter's close."""
+        return self.account_no, quarter_text(self.quarter)
+
+
+class MilestoneReached(Event):
+    """An account's freight of a month reached the milestone (10,000 yuan) for the first time."""
+
+    TYPE: ClassVar[str] = "tiering.account-reached-milestone.v1"
+    TOPIC: ClassVar[str] = "tiering.events"
+    KEY: ClassVar[str] = "account_no"
+
+    account_no: AccountNo = Field(description="Account that was raised over it.")
+    month: Month = Field(description="Month in which it did.")
+    amount_fen: TotalFen = Field(description="Freight of that month in fen.")
+    milestone_from_fen: TotalFen = Field(description="The milestone in fen.")
+    reached_at: Instant = Field(description="Instant of the run that found it.")
+    branch_code: UnitCode | None = Field(description="Branch that raised it, null where it has none.")
+    district_code: UnitCode | None = Field(description="District of that branch, null where it has none.")
+
+    def identity(self) -> tuple[str | int, ...]:
+        """An account reaches it once."""
+        return (self.account_no,)
 
 
 class MonthRestated(Event):

@@ -65,3 +65,4 @@ async def _create(connection: asyncpg.Connection, service: str, database: str, t
         await connection.execute(f'CREATE DATABASE "{database}" OWNER "{service}_owner" TEMPLATE "{template}"')
     await connection.execute(f'REVOKE ALL ON DATABASE "{database}" FROM PUBLIC')
     await connection.execute(f'GRANT CONNECT ON DATABASE "{database}" TO "{service}_app"')
+    await connection.execute(f'GRANT TEMPORARY ON DATABASE "{database}" TO "{service}_worker"')

@@ -52,9 +52,18 @@ def test_golden_samples_are_read_and_published_again_within_the_closed_schema(ev
 def test_our_own_samples_are_published_again_to_the_byte(event_type: str) -> None:
     for sample in OURS.samples(event_type):
         read = TYPES[event_type].model_validate_json(json.dumps(sample["data"]))
-        published = json.loads(read.to_bytes())
-        came_later = {name: None for name, field in type(read).model_fields.items() if field.default is None}
-        assert published == came_later | sample["data"]
+        assert without_new_nulls(json.loads(read.to_bytes()), sample["data"]) == sample["data"]
+
+
+def without_new_nulls(published: Any, sample: Any) -> Any:
+    """Return what is published without the optional fields that came after the sample was written."""
+    if not isinstance(published, dict) or not isinstance(sample, dict):
+        return published
+    return {
+        name: without_new_nulls(value, sample.get(name))
+        for name, value in published.items()
+        if name in sample or value is not None
+    }
 
 
 def test_every_type_lies_on_a_topic_that_exists_and_says_its_version() -> None:

@@ -143,6 +143,11 @@ async def test_what_an_account_holds_since_when_and_before(desk: Desk, quarter: 
         "quarter": "2018-Q1",
         "since": "2018-04-01T00:30:00+08:00",
         "decision_id": str(natural_id("decision", "V", "2018-03")),
+        "band": "A",
+        "focus_general": False,
+        "green_channel": True,
+        "special_claims": True,
+        "points_plan": "vip",
     }
     assert found["contribution_grade"] == {
         "grade": "diamond",
@@ -150,6 +155,7 @@ async def test_what_an_account_holds_since_when_and_before(desk: Desk, quarter: 
         "average_fen": 1_002_000,
         "since": "2018-02-01T00:30:00+08:00",
         "decision_id": str(natural_id("decision", "V", "2018-03")),
+        "end": "high",
     }
     assert [(item["month"], item["service_tier"] is None) for item in found["history"]] == [
         ("2018-03", False), ("2018-02", True), ("2018-01", True),
@@ -183,6 +189,11 @@ async def test_movements_by_unit_month_kind_and_state(desk: Desk, quarter: World
         "state": "open",
         "detected_at": "2018-04-01T00:30:00+08:00",
         "decision_id": str(natural_id("movement-decision", "K", "2018-03", 1)),
+        "priority": False,
+        "responsible_role": "district_head",
+        "responsible_unit": "D1",
+        "in_person": False,
+        "assist": [],
     }
     assert [i["account_no"] for i in await desk.items("/v1/movements?month=2018-03&kind=fall_over_half")] == ["V"]
     assert [i["account_no"] for i in await desk.items("/v1/movements?state=withdrawn")] == []
@@ -190,6 +201,78 @@ async def test_movements_by_unit_month_kind_and_state(desk: Desk, quarter: World
     page = await desk.get("/v1/movements?limit=1")
     rest = await desk.get(f"/v1/movements?cursor={page['next_cursor']}")
     assert page["items"] + rest["items"] == items
+
+
+@pytest.mark.row("T-11", "T-16", "T-64")
+async def test_bands_and_entitlements_of_a_quarter(desk: Desk, quarter: World) -> None:
+    items = await desk.items("/v1/bands?quarter=2018-Q1")
+    assert [(item["account_no"], item["band"], item["place"], item["of"]) for item in items] == [
+        ("B", "C", 3, 4), ("K", "C", 2, 4), ("M", "C", 4, 4), ("V", "A", 1, 4),
+    ]  # fmt: skip
+    assert items[3]["decision_id"] == str(natural_id("decision", "V", "2018-03"))
+    assert [item["account_no"] for item in await desk.items("/v1/bands?band=A")] == ["V"]
+    assert await desk.items("/v1/bands?quarter=2017-Q4") == []
+    assert [i["account_no"] for i in await desk.items("/v1/entitlements?unit=B1", "branch_manager", "B1")] == ["K", "V"]
+    entitled = await desk.get("/v1/entitlements?limit=1")
+    assert entitled["quarter"] == "2018-Q1"
+    assert entitled["items"] == [
+        {
+            "account_no": "B",
+            "green_channel": True,
+            "special_claims": True,
+            "points_plan": "vip",
+            "service_tier": "vip",
+            "decision_id": str(natural_id("decision", "B", "2018-03")),
+        }
+    ]
+    assert await desk.get("/v1/bands?unit=B2", "branch_manager", "B1") == 404
+
+
+@pytest.mark.row("T-11")
+async def test_a_band_that_a_late_charge_would_have_changed_says_so_beside_the_decided_one(desk: Desk, quarter: World) -> None:
+    await quarter.post(charge("late", "B", 9_000_000, at("2018-03-30")))
+    items = {item["account_no"]: (item["band"], item["restated"]) for item in await desk.items("/v1/bands")}
+    assert items == {"B": ("C", "A"), "K": ("C", None), "M": ("C", None), "V": ("A", "C")}
+
+
+@pytest.mark.row("T-24", "T-25", "T-26")
+async def test_quarterly_movements_stay_as_decided_with_todays_beside_them(desk: Desk, quarter: World) -> None:
+    await quarter.post(*(charge(f"q2{name}", name, 800, at("2018-05-10")) for name in ("V", "K", "B", "M")))
+    await quarter.run("2018-07-01")
+    items = await desk.items("/v1/quarter-movements?quarter=2018-Q2&unit=B1")
+    assert [(i["account_no"], i["kind"], i["place"], i["restated"]) for i in items] == [
+        ("K", "riser", 1, None), ("V", "decliner", 1, None),
+    ]  # fmt: skip
+    assert items[1] == {
+        "movement_id": str(natural_id("quarter-movement", "V", "2018-Q2")),
+        "account_no": "V",
+        "branch_code": "B1",
+        "quarter": "2018-Q2",
+        "kind": "decliner",
+        "place": 1,
+        "previous_fen": 3_006_001,
+        "current_fen": 800,
+        "state": "open",
+        "decision_id": str(natural_id("quarter-movement-decision", "V", "2018-Q2")),
+        "priority": False,
+        "service_tier": "vip",
+        "responsible_role": "branch_manager",
+        "responsible_unit": "B1",
+        "in_person": False,
+        "assist": [],
+        "detected_at": "2018-07-01T00:30:00+08:00",
+        "restated": None,
+    }
+    assert [i["account_no"] for i in await desk.items("/v1/quarter-movements?kind=decliner", "branch_manager", "B1")] == ["V"]
+    await quarter.post(charge("lateV", "V", 9_000_000, at("2018-06-10")))
+    items = await desk.items("/v1/quarter-movements?unit=B1")
+    assert [(i["account_no"], i["kind"], i["restated"]) for i in items] == [
+        ("K", "riser", {"kind": None, "place": None, "previous_fen": 700, "current_fen": 800}),
+        ("V", "decliner", {"kind": "riser", "place": 1, "previous_fen": 3_006_001, "current_fen": 9_000_800}),
+    ]
+    page = await desk.get("/v1/quarter-movements?limit=1")
+    rest = await desk.get(f"/v1/quarter-movements?cursor={page['next_cursor']}")
+    assert len(page["items"] + rest["items"]) == 4
 
 
 @pytest.mark.row("T-02", "T-04", "T-17")

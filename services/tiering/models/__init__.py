@@ -3,7 +3,7 @@
 from services.tiering.models.base import Base
 from services.tiering.models.decisions import Decision, MonthClose
 from services.tiering.models.facts import ContactFact, TaskFact, TicketFact
-from services.tiering.models.ledger import Charge, DirtyMark, MonthTotal, ReplacedCharge
+from services.tiering.models.ledger import Charge, DirtyMark, MonthTotal, ReplacedCharge, Restatement
 from services.tiering.models.live import (
     BranchPace,
     BranchSeason,
@@ -15,7 +15,7 @@ from services.tiering.models.live import (
     QuarterSum,
     RadarAlert,
 )
-from services.tiering.models.movements import MovementRow
+from services.tiering.models.movements import Milestone, MovementRow, QuarterMovementRow
 from services.tiering.models.policies import PolicyTrial, PolicyTrialAccount, PolicyTrialUnit, PolicyVersion
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "ContactFact",
     "Decision",
     "DirtyMark",
+    "Milestone",
     "MonthBaseline",
     "MonthClose",
     "MonthPace",
@@ -38,9 +39,11 @@ __all__ = [
     "PolicyTrialAccount",
     "PolicyTrialUnit",
     "PolicyVersion",
+    "QuarterMovementRow",
     "QuarterSum",
     "RadarAlert",
     "ReplacedCharge",
+    "Restatement",
     "TaskFact",
     "TicketFact",
 ]

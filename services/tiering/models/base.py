@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Date, DateTime, Integer, MetaData, Text, Uuid
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, Integer, LargeBinary, MetaData, Text, Uuid
 from sqlalchemy.orm import DeclarativeBase
 
 from shared.db import NAMING
@@ -16,4 +16,12 @@ class Base(DeclarativeBase):
     """The declarative base of tiering's own tables."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {str: Text, int: Integer, datetime: DateTime(timezone=True), date: Date, UUID: Uuid}
+    type_annotation_map = {
+        str: Text,
+        int: Integer,
+        bool: Boolean,
+        bytes: LargeBinary,
+        datetime: DateTime(timezone=True),
+        date: Date,
+        UUID: Uuid,
+    }

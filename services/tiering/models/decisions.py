@@ -26,8 +26,9 @@ class MonthClose(Base):
 class Decision(Base):
     """What a close decided for an account, with everything it was decided on; never changed afterwards.
 
-    The sum is that of the three months ending with `month`. Rank, tier and the quarter's freight are null within a quarter.
-    `zero_months` is the length of the run of months without freight, null where there is none.
+    The sum is that of the three months ending with `month`. Rank, tier, the quarters' freight, band, focus and entitlements are
+    null within a quarter; a policy may leave an account without tier at a quarter's end, too. `zero_months` is the length of the
+    run of months without freight, null where there is none. `digest` is the SHA-256 of everything else in the row.
     """
 
     __tablename__ = "decisions"
@@ -61,3 +62,17 @@ class Decision(Base):
     key_top_n: Mapped[int]
     diamond_from_fen: Mapped[int] = mapped_column(FEN)
     gold_from_fen: Mapped[int] = mapped_column(FEN)
+    previous_quarter_fen: Mapped[int | None] = mapped_column(FEN)
+    band: Mapped[str | None]
+    band_place: Mapped[int | None]
+    band_of: Mapped[int | None]
+    focus_general: Mapped[bool | None]
+    non_insured: Mapped[bool | None]
+    green_channel: Mapped[bool | None]
+    special_claims: Mapped[bool | None]
+    points_plan: Mapped[str | None]
+    a_percent: Mapped[int | None]
+    b_percent: Mapped[int | None]
+    focus_from_fen: Mapped[int | None] = mapped_column(FEN)
+    claims_from_fen: Mapped[int | None] = mapped_column(FEN)
+    digest: Mapped[bytes | None]

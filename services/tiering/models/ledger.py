@@ -65,4 +65,25 @@ class DirtyMark(Base):
     month: Mapped[date]
 
 
+class Restatement(Base):
+    """What a late or corrected charge changed in a closed month (补计), and when; rows are only added.
+
+    The source of "changed since": a report or a decision on the month was taken before `at`.
+    """
+
+    __tablename__ = "restatements"
+    __table_args__ = (
+        Index("restatements_of_account", "account_no", "month"),
+        Index("restatements_by_time", "at"),
+    )
+
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    account_no: Mapped[str] = mapped_column(CODE)
+    month: Mapped[date]
+    charge_no: Mapped[str] = mapped_column(CODE)
+    version: Mapped[int]
+    change_fen: Mapped[int] = mapped_column(FEN)
+    at: Mapped[datetime]
+
+
 Index("month_totals_of_months", MonthTotal.month, postgresql_using="brin")

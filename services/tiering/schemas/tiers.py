@@ -1,8 +1,10 @@
 """What callers receive of tiers and grades."""
 
+from typing import Literal
+
 from pydantic import Field
 
-from services.tiering.schemas.names import GradeName, Tier
+from services.tiering.schemas.names import Band, GradeName, Tier
 from shared.schemas import AnswerModel, Id, Instant, MonthText, QuarterText
 
 
@@ -50,6 +52,11 @@ class ServiceTier(AnswerModel):
     quarter: QuarterText
     since: Instant = Field(description="Close since which the tier has been held without a break.")
     decision_id: Id
+    band: Band | None = Field(None, description="Band by percentile in the district, decided with the tier.")
+    focus_general: bool | None = Field(None, description="A general account with enough freight for a named maintainer.")
+    green_channel: bool | None = None
+    special_claims: bool | None = None
+    points_plan: str | None = None
 
 
 class ContributionGrade(AnswerModel):
@@ -60,6 +67,7 @@ class ContributionGrade(AnswerModel):
     average_fen: int
     since: Instant = Field(description="Close since which the grade has been held without a break.")
     decision_id: Id
+    end: Literal["high", "low"] | None = Field(None, description="High end: diamond or gold.")
 
 
 class HistoryItem(AnswerModel):
