@@ -54,6 +54,10 @@ KEEPERS = frozenset({Role.DISTRICT_HEAD, Role.BRANCH_MANAGER, Role.OUTLET_STAFF}
 """Whose maintenance tasks are: VIP, key and general accounts. Each task names one of them; to the other two it answers 403."""
 SOLVERS = STAFF - {Role.ANALYST, Role.PLANNING}
 """Who handles tickets; analysts and the planning department read them."""
+POLICY_APPROVERS = frozenset({Role.OPS_HQ, Role.CUST_MGMT_OFFICE, Role.DISTRICT_HEAD})
+"""Who approves and publishes versions of the tiering policy, within their unit."""
+POLICY_AUTHORS = POLICY_APPROVERS | {Role.PLANNING, Role.ANALYST, Role.BRANCH_MANAGER}
+"""Who drafts such versions and tries them on history."""
 
 POLICY: dict[str, Rule] = {
     "customer.read_account_360": Rule(ALL, Reach.ACCOUNT),
@@ -74,6 +78,17 @@ POLICY: dict[str, Rule] = {
     "tiering.list_entitlements": Rule(STAFF, Reach.UNIT),
     "tiering.list_milestones": Rule(STAFF, Reach.UNIT),
     "tiering.read_prospect_grade": Rule(STAFF, Reach.OPEN),
+    "tiering.list_policies": Rule(STAFF, Reach.UNIT),
+    "tiering.read_policy": Rule(STAFF, Reach.OPEN),
+    "tiering.read_effective_policy": Rule(STAFF, Reach.OPEN),
+    "tiering.check_policy": Rule(POLICY_AUTHORS, Reach.ACCOUNT),
+    "tiering.draft_policy": Rule(POLICY_AUTHORS, Reach.ACCOUNT),
+    "tiering.try_policy": Rule(POLICY_AUTHORS, Reach.ACCOUNT),
+    "tiering.approve_policy": Rule(POLICY_APPROVERS, Reach.ACCOUNT),
+    "tiering.publish_policy": Rule(POLICY_APPROVERS, Reach.ACCOUNT),
+    "tiering.read_policy_trial": Rule(STAFF, Reach.OPEN),
+    "tiering.list_policy_trial_branches": Rule(STAFF, Reach.UNIT),
+    "tiering.list_policy_trial_accounts": Rule(STAFF, Reach.UNIT),
     "retention.list_tasks": Rule(STAFF, Reach.UNIT),
     "retention.read_task": Rule(STAFF, Reach.ACCOUNT),
     "retention.claim_task": Rule(KEEPERS, Reach.ACCOUNT),

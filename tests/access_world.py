@@ -227,6 +227,28 @@ _FULL_CONTACT = (
     "WHERE NOT EXISTS (SELECT FROM contacts WHERE task_id = '{task}' AND number = 1000)"
 )
 _REOPEN = f"UPDATE tickets SET state = 'open', assignee = NULL, cause_code = NULL WHERE ticket_id = '{TICKET}'"
+_POLICY_FILE = {"document": 'policy_version = "B1.9"\nunit = "B1"\n\n[tiers]\nkey_top_n = 8\n'}
+_TRIAL = natural_id("policy-trial", "B1.9")
+_NO_POLICY = "DELETE FROM policy_versions WHERE policy_version = 'B1.9'"
+_HAS_TRIAL = (
+    "DELETE FROM policy_trial_units; DELETE FROM policy_trial_accounts; DELETE FROM policy_trials; "
+    "INSERT INTO policy_trials (trial_id, policy_version, digest, unit_code, first_month, last_month, state, done_steps, steps, "
+    f"asked_by, asked_at, business_at) VALUES ('{_TRIAL}', 'B1.9', '', 'B1', '2018-01-01', '2018-03-01', 'done', 4, 4, 'x', "
+    f"now(), now()); INSERT INTO policy_trial_units VALUES ('{_TRIAL}', 'B1', '{{}}'); "
+    f"INSERT INTO policy_trial_accounts VALUES ('{_TRIAL}', '{OWN}', '2018-03-01', 'grade', 'B1', 'gold', 'silver')"
+)
+
+
+def _policy(action: str, state: str, body: Any = None) -> Probe:
+    kept = (
+        "; INSERT INTO policy_versions (policy_version, unit_code, state, effective_from, content, locks, document, digest, "
+        f"author, approver, drafted_at) VALUES ('B1.9', 'B1', '{state}', '2018-06-01', '{{\"tiers\": {{\"key_top_n\"\\: 8}}}}', "
+        f"'{{}}', '{_POLICY_FILE['document']}', '', 'x', 'y', now())"
+    )
+    method = "POST" if action.startswith("/") else "GET"
+    path = f"/v1/policies/B1.9{action}" if method == "POST" else "/v1/policies"
+    return Probe(method, path, body, shows='"B1.9"', before=_NO_POLICY + kept)
+
 
 PROBES: dict[str, Callable[[Role], Probe]] = {
     "customer.put_units": lambda role: Probe(
@@ -256,6 +278,21 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "tiering.list_entitlements": lambda role: Probe("GET", "/v1/entitlements", shows='"7551234567"'),
     "tiering.list_milestones": lambda role: Probe("GET", "/v1/milestones", shows='"7551234567"'),
     "tiering.read_prospect_grade": lambda role: Probe("GET", "/v1/prospect-grades?expected_fen=200000"),
+    "tiering.list_policies": lambda role: _policy("", "draft"),
+    "tiering.read_policy": lambda role: Probe("GET", "/v1/policies/2008-new"),
+    "tiering.read_effective_policy": lambda role: Probe("GET", "/v1/policies/effective"),
+    "tiering.check_policy": lambda role: Probe("POST", "/v1/policies/check", _POLICY_FILE),
+    "tiering.draft_policy": lambda role: Probe("POST", "/v1/policies", _POLICY_FILE, before=_NO_POLICY),
+    "tiering.try_policy": lambda role: _policy("/trials", "draft", {"from": "2018-02", "to": "2018-03"}),
+    "tiering.approve_policy": lambda role: _policy("/approval", "tried"),
+    "tiering.publish_policy": lambda role: _policy("/publication", "approved", {}),
+    "tiering.read_policy_trial": lambda role: Probe("GET", f"/v1/policy-trials/{_TRIAL}", before=_HAS_TRIAL),
+    "tiering.list_policy_trial_branches": lambda role: Probe(
+        "GET", f"/v1/policy-trials/{_TRIAL}/branches", shows='"unit_code":"B1"', before=_HAS_TRIAL
+    ),
+    "tiering.list_policy_trial_accounts": lambda role: Probe(
+        "GET", f"/v1/policy-trials/{_TRIAL}/accounts", shows='"7551234567"', before=_HAS_TRIAL
+    ),
     "tiering.read_decision": lambda role: Probe("GET", f"/v1/decisions/{DECISION}"),
     "retention.list_tasks": lambda role: Probe("GET", "/v1/tasks", unit=_task(role)[1], shows=_task(role)[0]),
     "retention.read_task": lambda role: Probe("GET", f"/v1/tasks/{_task(role)[0]}", unit=_task(role)[1]),

@@ -155,10 +155,10 @@ def may_set(key: str, kind: str) -> bool:
     return kind in LEVELS and LEVELS.index(deepest(key)) >= LEVELS.index(kind)
 
 
-def resolve(chain: Sequence[tuple[Version, str]]) -> Resolved:
+def resolve(chain: Sequence[tuple[Version, str]], found: list[tuple[tuple[str, ...], str]] | None = None) -> Resolved:
     """Return what the last of a chain of (version, kind of its unit) has, the organisation's own document first.
 
-    Raises pydantic's ValidationError where the values do not agree with each other.
+    Raises pydantic's ValidationError where the values do not agree with each other; with `found` that is added to it instead.
     """
     root, _ = chain[0]
     first = Origin(root.unit_code, root.policy_version)
@@ -179,7 +179,7 @@ def resolve(chain: Sequence[tuple[Version, str]]) -> Resolved:
             content["policy_version"] = f"{content['policy_version']}+{version.policy_version}"
             content["effective_from"] = max(str(content["effective_from"]), version.effective_from.isoformat())
         locks |= {key: here for key in keys() for lock in version.locks if covered(lock, key) and key not in locks}
-    return Resolved(read_document(content), origins, locks)
+    return Resolved(read_document(content, found), origins, locks)
 
 
 def chain_of(place: Place | None, versions: Mapping[str | None, Version], tree: Mapping[str, Place]) -> list[tuple[Version, str]]:

@@ -13,7 +13,7 @@ from importlib.resources import files
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, model_validator
 
 from shared.schemas import UnitCode
 
@@ -196,9 +196,11 @@ class PolicyDocument(Section):
     quality: Quality = Quality()
 
     @model_validator(mode="after")
-    def _agree(self) -> Self:
+    def _agree(self, info: ValidationInfo) -> Self:
         found = contradictions(self)
-        if found:
+        if isinstance(info.context, list):  # the reader wants to know them all, and the document
+            info.context.extend(found)
+        elif found:
             raise ValueError("; ".join(reason for _, reason in found))
         return self
 
@@ -241,9 +243,12 @@ def plain(document: PolicyDocument) -> dict[str, Any]:
     return content
 
 
-def read_document(content: Mapping[str, Any]) -> PolicyDocument:
-    """Return the document of a mapping as TOML or JSON gives it. Raises pydantic's ValidationError."""
-    return PolicyDocument.model_validate_json(json.dumps(content, default=_written))
+def read_document(content: Mapping[str, Any], found: list[tuple[tuple[str, ...], str]] | None = None) -> PolicyDocument:
+    """Return the document of a mapping as TOML or JSON gives it. Raises pydantic's ValidationError.
+
+    Where `found` is given, contradictions are added to it instead of raised.
+    """
+    return PolicyDocument.model_validate_json(json.dumps(content, default=_written), context=found)
 
 
 def _written(value: object) -> str:
@@ -305,7 +310,7 @@ def _tables(document: PolicyDocument) -> list[tuple[tuple[str, ...], str]]:
         found.append((("responsibility",), f"nobody is responsible for tier {', '.join(sorted(missing))}"))
     types = [report.type for report in document.reports]
     found += [
-        ((f"reports.{place}.type", f"reports.{place}"), f"report {name} is listed twice")
+        ((f"reports.{place}.type",), f"report {name} is listed twice")
         for place, name in enumerate(types)
         if name in types[:place]
     ]

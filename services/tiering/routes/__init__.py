@@ -1,6 +1,14 @@
 """Door: somebody asks. One module per room."""
 
-from services.tiering.routes import axes, decisions, freight, movements, standing, tiers
+from services.tiering.routes import axes, decisions, freight, movements, policies, standing, tiers
 from shared.http import Router
 
-router = Router(freight.router, tiers.router, decisions.router, movements.router, standing.router, axes.router)
+router = Router(
+    freight.router,
+    tiers.router,
+    decisions.router,
+    movements.router,
+    standing.router,
+    axes.router,
+    policies.router,
+)

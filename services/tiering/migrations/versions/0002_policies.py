@@ -90,6 +90,10 @@ TRIGGER = """
 CREATE TRIGGER policy_versions_never_edited BEFORE UPDATE ON policy_versions
     FOR EACH ROW WHEN (OLD.state = 'published') EXECUTE FUNCTION refuse_to_edit_a_published_policy()
 """
+# For a database that was made before what-ifs were: they decide in temporary tables.
+TEMPORARY = """
+DO $$ BEGIN EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO tiering_worker', current_database()); END $$
+"""
 PUBLISHED = ("2008-new",)
 SHIPPED = ("2007-old", *PUBLISHED)
 ADD = """
@@ -108,6 +112,7 @@ def upgrade() -> None:
     op.execute("DROP TABLE policies")
     for policy_version in SHIPPED:
         _add(policy_version)
+    op.execute(TEMPORARY)
     op.execute(NEVER_EDITED)
     op.execute(TRIGGER)
     for table in ("policy_versions", "policy_trials"):

@@ -1,0 +1,213 @@
+"""A policy tried on real history (规则试算): the closes of past months, decided once by today's policy and once by the other.
+
+The very statements of the close run, in one snapshot: temporary tables of the same names stand before the real ones, so that
+nothing that is in force is read as a decision or written. Both sides are decided month by month and compared at once; months
+that no later close looks back to are dropped, so that the length of the history does not matter.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from typing import Any
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tiering import decisions, movements
+from services.tiering.placement import ROOT_UNIT
+from services.tiering.policies.book import PolicyBook
+from shared.clock import SHANGHAI
+from shared.db import driver
+from shared.months import add_months, is_quarter_end, month_text, quarter_start
+from shared.outbox import take_back
+
+SIDES = ("today", "tried")
+BY_MONTH = ("decisions",)
+"""Shadowed tables that a close looks back into, a partition a month."""
+WHOLE = ("movements", "month_closes")
+"""Shadowed tables that only grow."""
+LOOK_BACK = 6
+"""Months that a close may look back to among the decisions."""
+AXES = {
+    "service_tier": ("none", "general", "key", "vip"),
+    "grade": ("silver", "gold", "diamond"),
+}
+"""Columns of a decision that are compared, and their values upwards."""
+Counts = dict[str, Any]
+Progress = Callable[[int], Awaitable[None]]
+
+
+@dataclass(slots=True)
+class Shown:
+    """What the trial has shown: per unit and month nested counts, which add up."""
+
+    units: dict[str, dict[str, Counts]] = field(default_factory=dict)
+
+    def at(self, unit: str, month: date) -> Counts:
+        """Return the counts of a unit and month."""
+        return self.units.setdefault(unit, {}).setdefault(month_text(month), {})
+
+
+def add(total: Counts, part: Mapping[str, Any]) -> Counts:
+    """Add nested counts to others."""
+    for key, value in part.items():
+        if isinstance(value, Mapping):
+            add(total.setdefault(key, {}), value)
+        else:
+            total[key] = total.get(key, 0) + value
+    return total
+
+
+def count(total: Counts, number: int, *path: str) -> None:
+    """Add a number to the count at a path."""
+    for key in path[:-1]:
+        total = total.setdefault(key, {})
+    total[path[-1]] = total.get(path[-1], 0) + number
+
+
+def months_of(first: date, last: date) -> list[date]:
+    """Return the months from one to another, both included."""
+    found = []
+    while first <= last:
+        found.append(first)
+        first = add_months(first, 1)
+    return found
+
+
+async def run(session: AsyncSession, books: Mapping[str, PolicyBook], months: Sequence[date], progress: Progress) -> Shown:
+    """Decide the months under both books and compare; the accounts that differ stand in the temporary table `trial_accounts`.
+
+    The close of the quarter before the first month is decided too, so that movements have the tier that was in force.
+    """
+    connection = await driver(session)
+    await connection.execute(_TRIAL_ACCOUNTS)
+    for side in SIDES:
+        for table in (*BY_MONTH, *WHOLE):
+            await connection.execute(_shadow(side, table))
+    shown = Shown()
+    for step, month in enumerate([add_months(quarter_start(months[0]), -1), *months]):
+        for side in SIDES:
+            await _close(session, connection, side, month, books[side])
+        if step:
+            await _compare(connection, shown, month, books, is_last=month == months[-1])
+        await _forget(connection, add_months(month, -LOOK_BACK))
+        await progress(step + 1)
+    return shown
+
+
+async def _close(session: AsyncSession, connection: asyncpg.Connection, side: str, month: date, book: PolicyBook) -> None:
+    """Decide a month on one side's tables, which bear the real names meanwhile; nothing is published."""
+    partitions = [_partition(side, table, month) for table in BY_MONTH]
+    for table, partition in zip(BY_MONTH, partitions, strict=True):
+        await connection.execute(
+            f"CREATE TEMP TABLE {partition} PARTITION OF pg_temp.{side}_{table} FOR VALUES IN ('{month}') ON COMMIT DROP"
+        )
+    for table in (*BY_MONTH, *WHOLE):
+        await connection.execute(f"ALTER TABLE pg_temp.{side}_{table} RENAME TO {table}")
+    instant = datetime.combine(add_months(month, 1), time(0, 30), SHANGHAI)
+    await decisions.decide(session, month, instant, book)
+    for partition in partitions:
+        await connection.execute(f"ANALYZE pg_temp.{partition} (month, account_no)")
+    await movements.detect(session, month, instant, book)
+    take_back(session, (0, 0))
+    for table in (*BY_MONTH, *WHOLE):
+        await connection.execute(f"ALTER TABLE pg_temp.{table} RENAME TO {side}_{table}")
+
+
+async def _compare(
+    connection: asyncpg.Connection, shown: Shown, month: date, books: Mapping[str, PolicyBook], *, is_last: bool
+) -> None:
+    axes = [axis for axis in AXES if axis == "grade" or is_quarter_end(month)]
+    for row in await connection.fetch(_axes_sql(axes), month):
+        _note_axis(shown.at(row["unit_code"], month), row)
+    for row in await connection.fetch(_MOVEMENTS, month):
+        counts = shown.at(row["unit_code"], month)
+        for name in ("today", "tried", "gained", "lost"):
+            count(counts, row[name], "movements", "monthly", row["kind"], name)
+    for row in await connection.fetch(_TASKS, month):
+        counts = shown.at(row["unit_code"], month)
+        for side in SIDES:
+            count(counts, row[side], "tasks", _role(books[side], row["branch_code"], row["service_tier"]), side)
+    listed = [axis for axis in axes if axis != "grade" or is_last]
+    if listed:
+        await connection.execute(_accounts_sql(listed), month)
+
+
+def _note_axis(counts: Counts, row: asyncpg.Record) -> None:
+    axis, today, tried, number = row["axis"], row["today"], row["tried"], row["accounts"]
+    count(counts, number, axis, "today", today)
+    count(counts, number, axis, "tried", tried)
+    if today != tried:
+        count(counts, number, axis, "changes", f"{today}>{tried}")
+        order = AXES[axis]
+        way = "changed" if not order else "up" if order.index(tried) > order.index(today) else "down"
+        count(counts, number, axis, way)
+
+
+def _role(book: PolicyBook, branch: str | None, tier: str) -> str:
+    return next(row.role for row in book.of(branch).responsibility if row.tier == tier)
+
+
+async def _forget(connection: asyncpg.Connection, month: date) -> None:
+    for side in SIDES:
+        for table in BY_MONTH:
+            await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{_partition(side, table, month)}")
+
+
+def _partition(side: str, table: str, month: date) -> str:
+    return f"{side}_{table}_{month:%Y_%m}"
+
+
+def _shadow(side: str, table: str) -> str:
+    parts = " PARTITION BY LIST (month)" if table in BY_MONTH else ""
+    return f"CREATE TEMP TABLE {side}_{table} (LIKE public.{table} INCLUDING DEFAULTS INCLUDING IDENTITY){parts} ON COMMIT DROP"
+
+
+# Kept until the results are written, in a transaction of their own.
+_TRIAL_ACCOUNTS = """
+CREATE TEMP TABLE trial_accounts (account_no text, month date, axis text, unit_code text, today text, tried text)"""
+
+_BOTH = """FROM pg_temp.today_decisions a JOIN pg_temp.tried_decisions b ON b.month = $1 AND b.account_no = a.account_no"""
+
+
+def _axes_sql(axes: Sequence[str]) -> str:
+    """Return the query of how many accounts of each unit hold what on both sides; grouped before the axes are taken apart."""
+    columns = [f"{side}.{axis}" for axis in axes for side in "ab"]
+    named = ", ".join(f"{column} AS {column.replace('.', '_')}" for column in columns)
+    values = ", ".join(f"('{axis}', {_text(f'g.a_{axis}')}, {_text(f'g.b_{axis}')})" for axis in axes)
+    return f"""
+WITH grouped AS (
+    SELECT coalesce(a.branch_code, {ROOT_UNIT}) AS unit_code, {named}, count(*) AS accounts
+    {_BOTH} WHERE a.month = $1 GROUP BY a.branch_code, {", ".join(columns)}
+)
+SELECT g.unit_code, v.axis, v.today, v.tried, sum(g.accounts)::bigint AS accounts
+FROM grouped g, LATERAL (VALUES {values}) AS v (axis, today, tried) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"""
+
+
+def _accounts_sql(axes: Sequence[str]) -> str:
+    """Return the statement that lists the accounts that differ."""
+    values = ", ".join(f"('{axis}', {_text(f'a.{axis}')}, {_text(f'b.{axis}')})" for axis in axes)
+    return f"""
+INSERT INTO pg_temp.trial_accounts
+SELECT a.account_no, $1, v.axis, coalesce(a.branch_code, {ROOT_UNIT}), v.today, v.tried
+{_BOTH}, LATERAL (VALUES {values}) AS v (axis, today, tried) WHERE a.month = $1 AND v.today <> v.tried"""
+
+
+def _text(column: str) -> str:
+    return f"coalesce({column}::text, 'none')"
+
+
+_MOVEMENTS = f"""
+SELECT coalesce(a.branch_code, b.branch_code, {ROOT_UNIT}) AS unit_code, kind,
+       count(a.account_no) AS today, count(b.account_no) AS tried,
+       count(*) FILTER (WHERE a.account_no IS NULL) AS gained, count(*) FILTER (WHERE b.account_no IS NULL) AS lost
+FROM (SELECT * FROM pg_temp.today_movements WHERE month = $1) AS a
+     FULL JOIN (SELECT * FROM pg_temp.tried_movements WHERE month = $1) AS b USING (account_no, kind)
+GROUP BY 1, 2 ORDER BY 1, 2"""
+
+_TASKS = f"""
+SELECT coalesce(branch_code, {ROOT_UNIT}) AS unit_code, branch_code, service_tier,
+       count(*) FILTER (WHERE side = 'today') AS today, count(*) FILTER (WHERE side = 'tried') AS tried
+FROM (SELECT 'today' AS side, branch_code, service_tier FROM pg_temp.today_movements WHERE month = $1
+      UNION ALL SELECT 'tried', branch_code, service_tier FROM pg_temp.tried_movements WHERE month = $1) AS both_sides
+GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
