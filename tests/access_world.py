@@ -7,6 +7,7 @@
 A service that gets a new operation adds its request to PROBES; one that needs other facts adds them to its `*_world`.
 """
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -50,6 +51,7 @@ TASKS = {Role.DISTRICT_HEAD: ("2018-01", "vip", "D1"), Role.BRANCH_MANAGER: ("20
 GENERAL_TASK = ("2018-03", "general", "B1")
 DECISION = natural_id("decision", OWN, "2018-03")
 TICKET = natural_id("ticket", "SF1234567890123", "damaged")
+REPORT, EXPORT = natural_id("report-definition", "example"), natural_id("export", "example")
 BLOCKS = ("cause", "satisfaction", "other_needs", "competitor", "news_passed_on")
 
 
@@ -250,6 +252,21 @@ def _policy(action: str, state: str, body: Any = None) -> Probe:
     return Probe(method, path, body, shows='"B1.9"', before=_NO_POLICY + kept)
 
 
+_DEFINITION = {"dataset": "freight", "group": ["month"], "measures": [{"kind": "count"}], "period": {"last_months": 3}}
+_SAVED = (
+    "INSERT INTO report_definitions (definition_id, version, name, unit_code, owner, shared, format, content, state, created_at, "
+    f"changed_at, changed_by) VALUES ('{REPORT}', 1, 'Freight', 'B1', 'somebody', 'unit', 'csv', CAST('"
+    + json.dumps(_DEFINITION).replace(":", "\\:")
+    + "' AS jsonb), 'active', now(), now(), 'somebody') ON CONFLICT (definition_id) DO UPDATE SET version = 1, state = 'active'"
+)
+_EXPORTED = (
+    f"{_SAVED}; INSERT INTO exports (export_id, definition_id, definition_version, name, unit_code, about_unit, requested_by, "
+    f"content, format, state, rows_done, requested_at, attempts, sha256) SELECT '{EXPORT}', definition_id, 1, name, 'B1', 'B1', "
+    f"'somebody', content, 'csv', 'done', 0, now(), 1, '' FROM report_definitions WHERE definition_id = '{REPORT}' "
+    "ON CONFLICT DO NOTHING"
+)
+_CHANGE = {"version": 1, "name": "Freight", "shared": "unit", "schedule": None, "format": "csv", "definition": _DEFINITION}
+
 PROBES: dict[str, Callable[[Role], Probe]] = {
     "customer.put_units": lambda role: Probe(
         "PUT", "/v1/units", {"items": [{"unit_code": u, "kind": k, "parent_code": p} for u, (k, p) in UNITS.items()]}
@@ -294,6 +311,19 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
         "GET", f"/v1/policy-trials/{_TRIAL}/accounts", shows='"7551234567"', before=_HAS_TRIAL
     ),
     "tiering.read_decision": lambda role: Probe("GET", f"/v1/decisions/{DECISION}"),
+    "tiering.list_datasets": lambda role: Probe("GET", "/v1/datasets"),
+    "tiering.list_report_definitions": lambda role: Probe("GET", "/v1/report-definitions", shows=str(REPORT), before=_SAVED),
+    "tiering.create_report_definition": lambda role: Probe(
+        "POST", "/v1/report-definitions", {"name": "Freight", "unit_code": "B1", "definition": _DEFINITION}
+    ),
+    "tiering.read_report_definition": lambda role: Probe("GET", f"/v1/report-definitions/{REPORT}", before=_SAVED),
+    "tiering.change_report_definition": lambda role: Probe("PUT", f"/v1/report-definitions/{REPORT}", _CHANGE, before=_SAVED),
+    "tiering.archive_report_definition": lambda role: Probe("DELETE", f"/v1/report-definitions/{REPORT}", before=_SAVED),
+    "tiering.run_report": lambda role: Probe("POST", f"/v1/report-definitions/{REPORT}/run", before=_SAVED),
+    "tiering.create_export": lambda role: Probe("POST", "/v1/exports", {"definition_id": str(REPORT)}, before=_SAVED),
+    "tiering.list_exports": lambda role: Probe("GET", "/v1/exports", shows=str(EXPORT), before=_EXPORTED),
+    "tiering.read_export": lambda role: Probe("GET", f"/v1/exports/{EXPORT}", before=_EXPORTED),
+    "tiering.download_export": lambda role: Probe("GET", f"/v1/exports/{EXPORT}/file", before=_EXPORTED),
     "retention.list_tasks": lambda role: Probe("GET", "/v1/tasks", unit=_task(role)[1], shows=_task(role)[0]),
     "retention.read_task": lambda role: Probe("GET", f"/v1/tasks/{_task(role)[0]}", unit=_task(role)[1]),
     "retention.claim_task": lambda role: _work(role, "claim"),

@@ -1,10 +1,12 @@
 """Door: time passed. What tiering does at 00:30 of every business day, in this order."""
 
 from services.tiering import closing, quarter_sums, restatement
+from services.tiering.designer import exports
 from shared.scheduler import Schedule
 
 SCHEDULES = (
     Schedule("close", run_alone=closing.close_months, due=closing.is_due),
     Schedule("rejudge", restatement.rejudge),
     Schedule("forget_past_quarters", quarter_sums.forget_past_quarters),
+    Schedule("exports", exports.schedule),
 )

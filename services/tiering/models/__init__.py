@@ -2,6 +2,7 @@
 
 from services.tiering.models.base import Base
 from services.tiering.models.decisions import Decision, MonthClose
+from services.tiering.models.designer import Export, ExportPart, ReportDefinition
 from services.tiering.models.facts import ContactFact, TaskFact, TicketFact
 from services.tiering.models.ledger import Charge, DirtyMark, MonthTotal, ReplacedCharge, Restatement
 from services.tiering.models.live import (
@@ -27,6 +28,8 @@ __all__ = [
     "ContactFact",
     "Decision",
     "DirtyMark",
+    "Export",
+    "ExportPart",
     "Milestone",
     "MonthBaseline",
     "MonthClose",
@@ -43,6 +46,7 @@ __all__ = [
     "QuarterSum",
     "RadarAlert",
     "ReplacedCharge",
+    "ReportDefinition",
     "Restatement",
     "TaskFact",
     "TicketFact",

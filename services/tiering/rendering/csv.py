@@ -13,12 +13,16 @@ BOM = "\ufeff"
 
 def render(table: Table) -> str:
     """Render a table, with the names of its columns in the first line."""
-    return "".join(lines(table.columns, table.rows))
+    return head(table.columns) + "".join(body(table.columns, table.rows))
 
 
-def lines(columns: Sequence[Column], rows: Iterable[Sequence[Value]]) -> Iterator[str]:
-    """Give the lines one by one, so that rows can be streamed. A value that is not known is an empty cell."""
-    yield _line([_safe(column.label) for column in columns])
+def head(columns: Sequence[Column]) -> str:
+    """Return the first line."""
+    return _line([_safe(column.label) for column in columns])
+
+
+def body(columns: Sequence[Column], rows: Iterable[Sequence[Value]]) -> Iterator[str]:
+    """Give the lines of rows one by one, so that they can be streamed. A value that is not known is an empty cell."""
     kinds = [column.kind for column in columns]
     for row in rows:
         yield _line(

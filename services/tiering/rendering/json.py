@@ -14,10 +14,11 @@ from shared.clock import shanghai
 
 def render(document: Document) -> str:
     """Render a document; instants are RFC 3339 with +08:00, what is not known is null."""
-    return json.dumps(_plain(document), ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(plain(document), ensure_ascii=False, separators=(",", ":"))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a document, or a part of one, as lists, mappings and plain values."""
     value = known(value)
     if isinstance(value, str):
         return clean(value)
@@ -28,7 +29,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value) if value == value.to_integral_value() else float(value)
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {clean(str(key)): _plain(one) for key, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, Sequence) else value
+        return {clean(str(key)): plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, Sequence) else value

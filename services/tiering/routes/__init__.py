@@ -1,6 +1,6 @@
 """Door: somebody asks. One module per room."""
 
-from services.tiering.routes import axes, decisions, freight, movements, policies, standing, tiers
+from services.tiering.routes import axes, decisions, designer, freight, movements, policies, standing, tiers
 from shared.http import Router
 
 router = Router(
@@ -11,4 +11,5 @@ router = Router(
     standing.router,
     axes.router,
     policies.router,
+    designer.router,
 )
