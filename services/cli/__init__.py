@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from services.cli import events, local, processes, scores, tiers
+from services.cli import events, local, policies, processes, scores, tiers
 
 app = typer.Typer(
     name="crm",
@@ -27,6 +27,7 @@ processes.register(app)
 events.register(app)
 tiers.register(app)
 scores.register(app)
+policies.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

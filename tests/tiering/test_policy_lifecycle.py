@@ -11,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
 from services.tiering.main import app
-from services.tiering.policies import trials
+from services.tiering.trials import requests as trials
 from shared.settings import Settings
 from tests.conftest import Server
 from tests.serving import bearer, serving, settings_of
@@ -228,11 +228,16 @@ async def test_a_trial_shows_who_moves_and_what_it_would_bring(desk: Desk) -> No
     branches = (await desk.call("GET", f"/v1/policy-trials/{trial['trial_id']}/branches", who=BOSS))[1]["items"]
     assert [(item["unit_code"], item["total"]["service_tier"]["down"]) for item in branches] == [("B1", 2), ("B2", 1)]
     moved = (await desk.call("GET", f"/v1/policy-trials/{trial['trial_id']}/accounts", who=BOSS))[1]["items"]
-    assert [(item["account_no"], item["month"], item["axis"], item["today"], item["tried"]) for item in moved] == [
-        ("A", "2018-03", "service_tier", "vip", "key"),
-        ("B", "2018-03", "service_tier", "vip", "general"),
-        ("C", "2018-03", "service_tier", "vip", "key"),
+    assert {item["axis"] for item in moved} == {"service_tier", "green_channel", "special_claims", "points_plan"}
+    assert [
+        (item["account_no"], item["month"], item["today"], item["tried"]) for item in moved if item["axis"] == "service_tier"
+    ] == [
+        ("A", "2018-03", "vip", "key"),
+        ("B", "2018-03", "vip", "general"),
+        ("C", "2018-03", "vip", "key"),
     ]
+    assert trial["total"]["green_channel"]["changes"] == {"true>false": 3}
+    assert trial["total"]["points_plan"]["changes"] == {"vip>key": 2, "vip>general": 1}
     assert await _everything(desk.world) == before
 
 
@@ -240,6 +245,21 @@ async def _everything(world: World) -> list[Any]:
     """What a trial may not touch."""
     tables = ("decisions", "movements", "month_closes", "outbox")
     return [await world.rows(f"SELECT * FROM {table} ORDER BY 1, 2, 3") for table in tables]
+
+
+@pytest.mark.row("T-27")
+async def test_without_the_quarterly_rules_their_movements_and_tasks_are_lost(desk: Desk) -> None:
+    await desk.world.post(charge("A4", "A", 900, at("2018-04-10")), charge("C5", "C", 9000, at("2018-05-10")))
+    await desk.world.run("2018-07-01")
+    await desk.call("POST", "/v1/policies", {"document": 'policy_version = "monthly"\n[quarter]\njudged = false'}, HQ)
+    trial = await desk.tried("monthly", "2018-04", "2018-06", who=HQ)
+    found = await desk.world.rows("SELECT kind, count(*) AS n FROM quarter_movements GROUP BY kind ORDER BY kind")
+    assert {row["kind"]: row["n"] for row in found} == {"decliner": 2, "riser": 1}
+    assert trial["months"]["2018-06"]["movements"]["quarterly"] == {
+        row["kind"]: {"today": row["n"], "tried": 0, "gained": 0, "lost": row["n"]} for row in found
+    }
+    tasks = trial["months"]["2018-06"]["tasks"]
+    assert tasks["branch_manager"]["today"] - tasks["branch_manager"]["tried"] == 3
 
 
 async def test_the_same_policy_tried_shows_no_difference_and_what_the_closes_decided(desk: Desk) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Query
 
-from services.tiering.policies import lifecycle, trials
+from services.tiering.policies import lifecycle
 from services.tiering.schemas.policies import (
     EffectivePolicy,
     PolicyChecked,
@@ -20,6 +20,7 @@ from services.tiering.schemas.policies import (
     TrialRead,
     TrialUnitList,
 )
+from services.tiering.trials import requests as trials
 from shared.http import PROBLEMS, Caller, Idempotent, Router, Session, UnitFilter
 from shared.paging import Page
 from shared.schemas import Day, Id

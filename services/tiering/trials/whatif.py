@@ -13,26 +13,32 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tiering import decisions, movements
+from services.tiering import closing
 from services.tiering.placement import ROOT_UNIT
 from services.tiering.policies.book import PolicyBook
 from shared.clock import SHANGHAI
 from shared.db import driver
 from shared.months import add_months, is_quarter_end, month_text, quarter_start
-from shared.outbox import take_back
 
 SIDES = ("today", "tried")
 BY_MONTH = ("decisions",)
 """Shadowed tables that a close looks back into, a partition a month."""
-WHOLE = ("movements", "month_closes")
+WHOLE = ("movements", "quarter_movements", "milestones", "month_closes")
 """Shadowed tables that only grow."""
+KEYED = ("milestones",)
+"""Those whose key decides what is written; the others go without, since each account is decided once a month."""
 LOOK_BACK = 6
 """Months that a close may look back to among the decisions."""
 AXES = {
     "service_tier": ("none", "general", "key", "vip"),
     "grade": ("silver", "gold", "diamond"),
+    "band": ("none", "C", "B", "A"),
+    "focus_general": ("none", "false", "true"),
+    "green_channel": ("none", "false", "true"),
+    "special_claims": ("none", "false", "true"),
+    "points_plan": (),
 }
-"""Columns of a decision that are compared, and their values upwards."""
+"""Columns of a decision that are compared, and their values upwards; without an order a change is neither up nor down."""
 Counts = dict[str, Any]
 Progress = Callable[[int], Awaitable[None]]
 
@@ -96,20 +102,16 @@ async def run(session: AsyncSession, books: Mapping[str, PolicyBook], months: Se
 
 
 async def _close(session: AsyncSession, connection: asyncpg.Connection, side: str, month: date, book: PolicyBook) -> None:
-    """Decide a month on one side's tables, which bear the real names meanwhile; nothing is published."""
-    partitions = [_partition(side, table, month) for table in BY_MONTH]
-    for table, partition in zip(BY_MONTH, partitions, strict=True):
+    """Decide a month on one side's tables, which bear the real names meanwhile."""
+    for table in BY_MONTH:
         await connection.execute(
-            f"CREATE TEMP TABLE {partition} PARTITION OF pg_temp.{side}_{table} FOR VALUES IN ('{month}') ON COMMIT DROP"
+            f"CREATE TEMP TABLE {_partition(side, table, month)} PARTITION OF pg_temp.{side}_{table} "
+            f"FOR VALUES IN ('{month}') ON COMMIT DROP"
         )
     for table in (*BY_MONTH, *WHOLE):
         await connection.execute(f"ALTER TABLE pg_temp.{side}_{table} RENAME TO {table}")
     instant = datetime.combine(add_months(month, 1), time(0, 30), SHANGHAI)
-    await decisions.decide(session, month, instant, book)
-    for partition in partitions:
-        await connection.execute(f"ANALYZE pg_temp.{partition} (month, account_no)")
-    await movements.detect(session, month, instant, book)
-    take_back(session, (0, 0))
+    await closing.decide_month(session, month, instant, book)
     for table in (*BY_MONTH, *WHOLE):
         await connection.execute(f"ALTER TABLE pg_temp.{table} RENAME TO {side}_{table}")
 
@@ -120,14 +122,14 @@ async def _compare(
     axes = [axis for axis in AXES if axis == "grade" or is_quarter_end(month)]
     for row in await connection.fetch(_axes_sql(axes), month):
         _note_axis(shown.at(row["unit_code"], month), row)
-    for row in await connection.fetch(_MOVEMENTS, month):
-        counts = shown.at(row["unit_code"], month)
-        for name in ("today", "tried", "gained", "lost"):
-            count(counts, row[name], "movements", "monthly", row["kind"], name)
-    for row in await connection.fetch(_TASKS, month):
-        counts = shown.at(row["unit_code"], month)
-        for side in SIDES:
-            count(counts, row[side], "tasks", _role(books[side], row["branch_code"], row["service_tier"]), side)
+    for rule_set in ("monthly", "quarterly") if is_quarter_end(month) else ("monthly",):
+        period = quarter_start(month) if rule_set == "quarterly" else month
+        for row in await connection.fetch(_MOVEMENTS[rule_set], period):
+            for name in ("today", "tried", "gained", "lost"):
+                count(shown.at(row["unit_code"], month), row[name], "movements", rule_set, row["kind"], name)
+        for row in await connection.fetch(_TASKS[rule_set], period):
+            for side in SIDES:
+                count(shown.at(row["unit_code"], month), row[side], "tasks", row["role"], side)
     listed = [axis for axis in axes if axis != "grade" or is_last]
     if listed:
         await connection.execute(_accounts_sql(listed), month)
@@ -144,10 +146,6 @@ def _note_axis(counts: Counts, row: asyncpg.Record) -> None:
         count(counts, number, axis, way)
 
 
-def _role(book: PolicyBook, branch: str | None, tier: str) -> str:
-    return next(row.role for row in book.of(branch).responsibility if row.tier == tier)
-
-
 async def _forget(connection: asyncpg.Connection, month: date) -> None:
     for side in SIDES:
         for table in BY_MONTH:
@@ -159,8 +157,12 @@ def _partition(side: str, table: str, month: date) -> str:
 
 
 def _shadow(side: str, table: str) -> str:
-    parts = " PARTITION BY LIST (month)" if table in BY_MONTH else ""
-    return f"CREATE TEMP TABLE {side}_{table} (LIKE public.{table} INCLUDING DEFAULTS INCLUDING IDENTITY){parts} ON COMMIT DROP"
+    keys, parts = "", ""
+    if table in BY_MONTH:
+        parts = " PARTITION BY LIST (month)"
+    elif table in KEYED:
+        keys = " INCLUDING INDEXES"
+    return f"CREATE TEMP TABLE {side}_{table} (LIKE public.{table} INCLUDING DEFAULTS{keys}){parts} ON COMMIT DROP"
 
 
 # Kept until the results are written, in a transaction of their own.
@@ -197,17 +199,28 @@ def _text(column: str) -> str:
     return f"coalesce({column}::text, 'none')"
 
 
-_MOVEMENTS = f"""
+def _movements_sql(table: str, period: str) -> str:
+    """Return the query of a rule set's movements by unit and kind: on both sides, and only on one."""
+    return f"""
 SELECT coalesce(a.branch_code, b.branch_code, {ROOT_UNIT}) AS unit_code, kind,
        count(a.account_no) AS today, count(b.account_no) AS tried,
        count(*) FILTER (WHERE a.account_no IS NULL) AS gained, count(*) FILTER (WHERE b.account_no IS NULL) AS lost
-FROM (SELECT * FROM pg_temp.today_movements WHERE month = $1) AS a
-     FULL JOIN (SELECT * FROM pg_temp.tried_movements WHERE month = $1) AS b USING (account_no, kind)
+FROM (SELECT * FROM pg_temp.today_{table} WHERE {period} = $1) AS a
+     FULL JOIN (SELECT * FROM pg_temp.tried_{table} WHERE {period} = $1) AS b USING (account_no, kind)
 GROUP BY 1, 2 ORDER BY 1, 2"""
 
-_TASKS = f"""
-SELECT coalesce(branch_code, {ROOT_UNIT}) AS unit_code, branch_code, service_tier,
+
+def _tasks_sql(table: str, period: str) -> str:
+    """Return the query of the tasks that a rule set's movements open: one each, for the role that answers for it."""
+    sides = " UNION ALL ".join(
+        f"SELECT '{side}' AS side, branch_code, responsible_role FROM pg_temp.{side}_{table} WHERE {period} = $1"
+        for side in SIDES
+    )
+    return f"""
+SELECT coalesce(branch_code, {ROOT_UNIT}) AS unit_code, responsible_role AS role,
        count(*) FILTER (WHERE side = 'today') AS today, count(*) FILTER (WHERE side = 'tried') AS tried
-FROM (SELECT 'today' AS side, branch_code, service_tier FROM pg_temp.today_movements WHERE month = $1
-      UNION ALL SELECT 'tried', branch_code, service_tier FROM pg_temp.tried_movements WHERE month = $1) AS both_sides
-GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
+FROM ({sides}) AS both_sides GROUP BY 1, 2 ORDER BY 1, 2"""
+
+
+_MOVEMENTS = {"monthly": _movements_sql("movements", "month"), "quarterly": _movements_sql("quarter_movements", "quarter")}
+_TASKS = {"monthly": _tasks_sql("movements", "month"), "quarterly": _tasks_sql("quarter_movements", "quarter")}

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.tiering.policies.book import PolicyBook
 from services.tiering.policies.document import Report
 from services.tiering.policies.versions import tree
-from services.tiering.policies.whatif import Shown
+from services.tiering.trials.whatif import Shown
 from shared.months import parse_month, quarter_text
 
 

@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering.freight import last_closed
 from services.tiering.models import PolicyTrial, PolicyTrialAccount, PolicyTrialUnit, PolicyVersion
-from services.tiering.policies import whatif
 from services.tiering.policies.book import PolicyBook, make_book
 from services.tiering.policies.lifecycle import check_unit
-from services.tiering.policies.touched import reports_touched
 from services.tiering.policies.versions import history, version_of
+from services.tiering.trials import whatif
+from services.tiering.trials.touched import reports_touched
 from shared.clock import business_date, business_now, wall_now
 from shared.db import Database, Scope, driver, patiently
 from shared.directory import in_subtree
