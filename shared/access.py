@@ -58,6 +58,12 @@ POLICY_APPROVERS = frozenset({Role.OPS_HQ, Role.CUST_MGMT_OFFICE, Role.DISTRICT_
 """Who approves and publishes versions of the tiering policy, within their unit."""
 POLICY_AUTHORS = POLICY_APPROVERS | {Role.PLANNING, Role.ANALYST, Role.BRANCH_MANAGER}
 """Who drafts such versions and tries them on history."""
+REPORTERS = frozenset({Role.ANALYST, Role.CUST_MGMT_OFFICE})
+"""Who makes reports (X-09): the district's analyst, and at the root the analysis group of the customer management office."""
+SIGNERS = REPORTERS | {Role.DISTRICT_HEAD, Role.BRANCH_MANAGER}
+"""Who may sign reports; each report names its own of these, to the others it answers 403."""
+MENDERS = KEEPERS | {Role.CARE_REP}
+"""Who can be asked to mend something."""
 
 POLICY: dict[str, Rule] = {
     "customer.read_account_360": Rule(ALL, Reach.ACCOUNT),
@@ -100,6 +106,25 @@ POLICY: dict[str, Rule] = {
     "tiering.list_exports": Rule(STAFF, Reach.UNIT),
     "tiering.read_export": Rule(STAFF, Reach.ACCOUNT),
     "tiering.download_export": Rule(STAFF, Reach.ACCOUNT),
+    "tiering.list_reports": Rule(STAFF, Reach.UNIT),
+    "tiering.read_report": Rule(STAFF, Reach.ACCOUNT),
+    "tiering.read_report_gaps": Rule(STAFF, Reach.ACCOUNT),
+    "tiering.read_report_changes": Rule(STAFF, Reach.ACCOUNT),
+    "tiering.read_report_appraisal": Rule(STAFF, Reach.ACCOUNT),
+    "tiering.read_report_document": Rule(STAFF, Reach.ACCOUNT),
+    "tiering.read_report_file": Rule(STAFF, Reach.ACCOUNT),
+    "tiering.freeze_report": Rule(REPORTERS, Reach.ACCOUNT),
+    "tiering.reissue_report": Rule(REPORTERS, Reach.ACCOUNT),
+    "tiering.sign_report": Rule(SIGNERS, Reach.ACCOUNT),
+    "tiering.add_report_advice": Rule(REPORTERS, Reach.ACCOUNT),
+    "tiering.override_report_quality": Rule(REPORTERS, Reach.ACCOUNT),
+    "tiering.open_rectification": Rule(REPORTERS, Reach.ACCOUNT),
+    "tiering.list_rectifications": Rule(STAFF, Reach.UNIT),
+    "tiering.fix_rectification": Rule(MENDERS, Reach.ACCOUNT),
+    "tiering.verify_rectification": Rule(REPORTERS, Reach.ACCOUNT),
+    "tiering.list_extracts": Rule(STAFF, Reach.UNIT),
+    "tiering.read_extract": Rule(STAFF, Reach.ACCOUNT),
+    "tiering.put_distribution_list": Rule(REPORTERS, Reach.ACCOUNT),
     "retention.list_tasks": Rule(STAFF, Reach.UNIT),
     "retention.read_task": Rule(STAFF, Reach.ACCOUNT),
     "retention.claim_task": Rule(KEEPERS, Reach.ACCOUNT),

@@ -267,6 +267,33 @@ _EXPORTED = (
 )
 _CHANGE = {"version": 1, "name": "Freight", "shared": "unit", "schedule": None, "format": "csv", "definition": _DEFINITION}
 
+FROZEN, OPEN = (natural_id("report", "maintenance_monthly", "D1", month) for month in ("2018-01", "2018-03"))
+EXTRACT = natural_id("extract", "B1", "2018-03")
+RECTIFICATION = natural_id("rectification", "of the matrix")
+_OPEN_AGAIN = (
+    f"DELETE FROM report_snapshots WHERE report_id = '{OPEN}'; UPDATE reports SET state = 'open', snapshot_no = 0, "
+    f"frozen_at = NULL, signed_at = NULL WHERE report_id = '{OPEN}'"
+)
+_TO_MEND = (
+    f"DELETE FROM rectifications WHERE rectification_id = '{RECTIFICATION}'; INSERT INTO rectifications (rectification_id, "
+    "report_id, unit_code, role, weakness, measure, due_on, state, rounds, opened_by, opened_at) "
+    f"VALUES ('{RECTIFICATION}', '{OPEN}', 'B1', 'branch_manager', 'incomplete', 'm', '2018-05-01', '{{}}', 1, 'x', '2018-04-01')"
+)
+
+
+def _report(suffix: str = "", report: Any = FROZEN, method: str = "GET", body: Any = None, before: str = "") -> Probe:
+    return Probe(method, f"/v1/reports/{report}{suffix}", body, "D1", before=before)
+
+
+def _sign(role: Role) -> Probe:
+    may = f"UPDATE reports SET state = 'frozen', signed_at = NULL, recipients = recipients || '{{\"sign\"\\:[\"{role}\"]}}'"
+    return _report("/signature", method="POST", before=f"{may} WHERE report_id = '{FROZEN}'")
+
+
+_ORDER = {"unit_code": "B1", "role": "branch_manager", "weakness": "incomplete", "measure": "m", "due_on": "2018-05-01"}
+_GRADE = {"role": "district_head", "unit_code": "D1", "grade": "good", "reason": "seen"}
+_LIST = {"recipients": [{"role": "branch_manager", "unit_code": "B1"}]}
+
 PROBES: dict[str, Callable[[Role], Probe]] = {
     "customer.put_units": lambda role: Probe(
         "PUT", "/v1/units", {"items": [{"unit_code": u, "kind": k, "parent_code": p} for u, (k, p) in UNITS.items()]}
@@ -324,6 +351,34 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "tiering.list_exports": lambda role: Probe("GET", "/v1/exports", shows=str(EXPORT), before=_EXPORTED),
     "tiering.read_export": lambda role: Probe("GET", f"/v1/exports/{EXPORT}", before=_EXPORTED),
     "tiering.download_export": lambda role: Probe("GET", f"/v1/exports/{EXPORT}/file", before=_EXPORTED),
+    "tiering.list_reports": lambda role: Probe("GET", "/v1/reports", unit="D1", shows=str(FROZEN)),
+    "tiering.read_report": lambda role: _report(),
+    "tiering.read_report_gaps": lambda role: _report("/gaps"),
+    "tiering.read_report_changes": lambda role: _report("/changes"),
+    "tiering.read_report_appraisal": lambda role: _report("/appraisal"),
+    "tiering.read_report_document": lambda role: _report("/document"),
+    "tiering.read_report_file": lambda role: _report("/document.csv"),
+    "tiering.freeze_report": lambda role: _report("/freeze", OPEN, "POST", before=_OPEN_AGAIN),
+    "tiering.reissue_report": lambda role: _report("/reissue", method="POST"),
+    "tiering.sign_report": _sign,
+    "tiering.add_report_advice": lambda role: _report("/advice", OPEN, "POST", {"text": "ask"}, _OPEN_AGAIN),
+    "tiering.override_report_quality": lambda role: _report("/quality", OPEN, "POST", _GRADE, _OPEN_AGAIN),
+    "tiering.open_rectification": lambda role: _report("/rectifications", method="POST", body=_ORDER),
+    "tiering.list_rectifications": lambda role: Probe(
+        "GET", "/v1/rectifications", shows=str(RECTIFICATION), before=_TO_MEND.format("open")
+    ),
+    "tiering.fix_rectification": lambda role: Probe(
+        "POST", f"/v1/rectifications/{RECTIFICATION}/completion", {"note": "done"}, before=_TO_MEND.format("open")
+    ),
+    "tiering.verify_rectification": lambda role: Probe(
+        "POST",
+        f"/v1/rectifications/{RECTIFICATION}/verification",
+        {"accepted": True, "note": "holds"},
+        before=_TO_MEND.format("fixed"),
+    ),
+    "tiering.list_extracts": lambda role: Probe("GET", "/v1/extracts", shows=str(EXTRACT)),
+    "tiering.read_extract": lambda role: Probe("GET", f"/v1/extracts/{EXTRACT}"),
+    "tiering.put_distribution_list": lambda role: Probe("PUT", "/v1/distribution-lists/B1", _LIST),
     "retention.list_tasks": lambda role: Probe("GET", "/v1/tasks", unit=_task(role)[1], shows=_task(role)[0]),
     "retention.read_task": lambda role: Probe("GET", f"/v1/tasks/{_task(role)[0]}", unit=_task(role)[1]),
     "retention.claim_task": lambda role: _work(role, "claim"),

@@ -62,8 +62,10 @@ _TASKS = f"""
 INSERT INTO task_facts AS f (task_id, account_no, role, unit_code, branch_code, outlet_code, kind, state, movement_id,
                              service_tier, opened_at, due_at, done_at, overdue_at, sequence)
 SELECT t.task_id, t.account_no, t.role, t.unit_code,
-       coalesce(m.branch_code, {_BRANCH_OF_UNIT}, (SELECT a.branch_code FROM accounts a WHERE a.account_no = t.account_no)),
-       m.outlet_code, t.kind, t.state, t.movement_id, coalesce(m.service_tier, {_TIER_IN_FORCE}, 'general'),
+       coalesce(m.branch_code, q.branch_code, {_BRANCH_OF_UNIT},
+                (SELECT a.branch_code FROM accounts a WHERE a.account_no = t.account_no)),
+       coalesce(m.outlet_code, q.outlet_code), t.kind, t.state, t.movement_id,
+       coalesce(m.service_tier, q.service_tier, {_TIER_IN_FORCE}, 'general'),
        t.changed_at, t.due_at,
        CASE WHEN t.state = 'done' THEN t.changed_at END, CASE WHEN t.state = 'overdue' THEN t.due_at END, t.sequence
 FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::uuid[], $8::timestamptz[],
@@ -72,6 +74,7 @@ FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text
      CROSS JOIN LATERAL (SELECT s.task_id, s.account_no COLLATE "C" AS account_no, s.role, s.unit_code COLLATE "C" AS unit_code,
                                 s.kind, s.state, s.movement_id, s.due_at, s.changed_at, s.sequence) AS t
      LEFT JOIN movements m ON m.movement_id = t.movement_id
+     LEFT JOIN quarter_movements q ON q.movement_id = t.movement_id
 ORDER BY t.task_id
 ON CONFLICT (task_id) DO UPDATE
 SET state = EXCLUDED.state, due_at = EXCLUDED.due_at, role = EXCLUDED.role, unit_code = EXCLUDED.unit_code,

@@ -2,11 +2,13 @@
 
 from services.tiering import closing, quarter_sums, restatement
 from services.tiering.designer import exports
+from services.tiering.reports import clock
 from shared.scheduler import Schedule
 
 SCHEDULES = (
     Schedule("close", run_alone=closing.close_months, due=closing.is_due),
     Schedule("rejudge", restatement.rejudge),
     Schedule("forget_past_quarters", quarter_sums.forget_past_quarters),
+    Schedule("reports", clock.run),
     Schedule("exports", exports.schedule),
 )

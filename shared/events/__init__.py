@@ -22,6 +22,7 @@ from shared.events.envelope import (
     schema_uri,
 )
 from shared.events.freight import FreightCharged
+from shared.events.reports import ReportIssued
 from shared.events.retention import TaskCancelled, TaskClaimed, TaskDone, TaskOpened, TaskOverdue
 from shared.events.shipments import KNOWN_STATUSES, ShipmentStatusChanged
 from shared.events.tickets import TicketChanged, TicketOpened, TicketRefuted, TicketResolved
@@ -86,6 +87,7 @@ TYPES: dict[str, type[Event]] = {
         QuarterMovementDetected,
         EntitlementsChanged,
         MilestoneReached,
+        ReportIssued,
         TaskOpened,
         TaskClaimed,
         TaskDone,
@@ -121,6 +123,7 @@ __all__ = [
     "QuarterMovementDetected",
     "Record",
     "Rejected",
+    "ReportIssued",
     "ShipmentStatusChanged",
     "Skipped",
     "TaskCancelled",

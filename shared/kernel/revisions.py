@@ -43,10 +43,14 @@ def scope_open(op: Operation, service: str, table: str) -> None:
     _policies(op, service, table, "true")
 
 
-def scope_by_unit(op: Operation, service: str, table: str) -> None:
-    """Scope rows by their column `unit_code`; a shipper sees the rows of its account where the table has `account_no`."""
+def scope_by_unit(op: Operation, service: str, table: str, also: str = "") -> None:
+    """Scope rows by their column `unit_code`; a shipper sees the rows of its account where the table has `account_no`.
+
+    `also` is a condition under which everybody of the staff sees a row: what was published to all. A shipper has no unit.
+    """
     own = f" OR {OWN_ACCOUNT}" if _has(op, table, "account_no") else ""
-    _policies(op, service, table, f"{EVERYTHING} OR unit_code IN ({UNITS_BELOW}){own}")
+    all_staff = f" OR (current_setting('crm.unit', true) <> '' AND {also})" if also else ""
+    _policies(op, service, table, f"{EVERYTHING} OR unit_code IN ({UNITS_BELOW}){own}{all_staff}")
 
 
 def scope_by_account(op: Operation, service: str, table: str) -> None:

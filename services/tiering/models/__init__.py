@@ -18,6 +18,14 @@ from services.tiering.models.live import (
 )
 from services.tiering.models.movements import Milestone, MovementRow, QuarterMovementRow
 from services.tiering.models.policies import PolicyTrial, PolicyTrialAccount, PolicyTrialUnit, PolicyVersion
+from services.tiering.models.reports import (
+    DistributionList,
+    Extract,
+    Rectification,
+    ReportNote,
+    ReportRow,
+    ReportSnapshot,
+)
 
 __all__ = [
     "Base",
@@ -28,8 +36,10 @@ __all__ = [
     "ContactFact",
     "Decision",
     "DirtyMark",
+    "DistributionList",
     "Export",
     "ExportPart",
+    "Extract",
     "Milestone",
     "MonthBaseline",
     "MonthClose",
@@ -45,8 +55,12 @@ __all__ = [
     "QuarterMovementRow",
     "QuarterSum",
     "RadarAlert",
+    "Rectification",
     "ReplacedCharge",
     "ReportDefinition",
+    "ReportNote",
+    "ReportRow",
+    "ReportSnapshot",
     "Restatement",
     "TaskFact",
     "TicketFact",

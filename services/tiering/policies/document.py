@@ -130,7 +130,9 @@ class Report(Section):
     level: Literal["branch", "district", "hq"]
     to: tuple[RoleName, ...] = ()
     cc: tuple[RoleName, ...] = ()
+    sign: tuple[RoleName, ...] = ()
     visible_to: Literal["addressees", "all"] = "addressees"
+    title: Annotated[str, Field(max_length=80)] = ""
 
 
 class Quality(Section):
@@ -162,17 +164,11 @@ RESPONSIBILITY = (
     Responsibility(scope="quarter", kind="decliner", role="branch_manager", level="branch"),
     *(_care(kind) for kind in ("rise", "fall", "resumed")),
 )
+_TO: tuple[RoleName, ...] = ("district_head", "ops_hq")
 REPORTS = (
-    Report(
-        type="monthly_summary",
-        due_day=4,
-        period="month",
-        level="branch",
-        to=("district_head", "ops_hq"),
-        cc=("cust_mgmt_office",),
-    ),
-    Report(type="monthly_analysis", due_day=12, period="month", level="district", to=("district_head", "ops_hq")),
-    Report(type="quarterly_district", due_day=15, period="quarter", level="district", to=("district_head", "ops_hq")),
+    Report(type="maintenance_monthly", due_day=4, period="month", level="district", to=_TO, cc=("cust_mgmt_office",)),
+    Report(type="monthly_analysis", due_day=12, period="month", level="district", to=_TO),
+    Report(type="quarterly_district", due_day=15, period="quarter", level="district", to=_TO),
     Report(type="quarterly_network", due_day=20, period="quarter", level="hq", to=("ops_hq",), visible_to="all"),
 )
 

@@ -1,6 +1,17 @@
 """Door: somebody asks. One module per room."""
 
-from services.tiering.routes import axes, decisions, designer, freight, movements, policies, standing, tiers
+from services.tiering.routes import (
+    axes,
+    decisions,
+    designer,
+    freight,
+    movements,
+    policies,
+    rectifications,
+    reports,
+    standing,
+    tiers,
+)
 from shared.http import Router
 
 router = Router(
@@ -12,4 +23,6 @@ router = Router(
     axes.router,
     policies.router,
     designer.router,
+    reports.router,
+    rectifications.router,
 )
