@@ -77,6 +77,8 @@ POLICY: dict[str, Rule] = {
     "tiering.read_account_freight": Rule(ALL, Reach.ACCOUNT),
     "tiering.read_account_tiers": Rule(ALL, Reach.ACCOUNT),
     "tiering.read_standing": Rule(ALL, Reach.ACCOUNT),
+    "tiering.list_radar": Rule(STAFF, Reach.UNIT),
+    "tiering.read_radar_quality": Rule(STAFF, Reach.UNIT),
     "tiering.read_decision": Rule(STAFF, Reach.ACCOUNT),
     "tiering.list_movements": Rule(STAFF, Reach.UNIT),
     "tiering.list_quarter_movements": Rule(STAFF, Reach.UNIT),

@@ -314,6 +314,8 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "tiering.read_account_freight": lambda role: Probe("GET", "/v1/accounts/7551234567/freight?from=2018-01&to=2018-03"),
     "tiering.read_account_tiers": lambda role: Probe("GET", "/v1/accounts/7551234567/tiers"),
     "tiering.read_standing": lambda role: Probe("GET", "/v1/accounts/7551234567/standing"),
+    "tiering.list_radar": lambda role: Probe("GET", "/v1/radar?month=2018-02", shows='"7551234567"'),
+    "tiering.read_radar_quality": lambda role: Probe("GET", "/v1/radar/quality?from=2018-02&to=2018-02", shows='"judged":1'),
     "tiering.list_tiers": lambda role: Probe("GET", "/v1/tiers", shows='"7551234567"'),
     "tiering.list_grades": lambda role: Probe("GET", "/v1/grades", shows='"7551234567"'),
     "tiering.list_movements": lambda role: Probe("GET", "/v1/movements", shows='"7551234567"'),

@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from services.cli import events, local, policies, processes, scores, tiers
+from services.cli import events, live, local, policies, processes, scores, tiers
 
 app = typer.Typer(
     name="crm",
@@ -26,6 +26,7 @@ local.register(app)
 processes.register(app)
 events.register(app)
 tiers.register(app)
+live.register(app)
 scores.register(app)
 policies.register(app)
 

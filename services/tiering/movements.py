@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tiering import matrix
+from services.tiering import matrix, readings
 from services.tiering.deciding_sql import DIGEST, INSTANT, MONTHS_BETWEEN
 from services.tiering.decisions import last_decided_quarter
 from services.tiering.matrix import MATRIX, responsible
@@ -86,7 +86,8 @@ async def list_movements(
         query = query.where(tuple_(row.account_no, row.month, row.revision) > tuple_(*page.after))
     found = await session.execute(query.order_by(row.account_no, row.month, row.revision).limit(page.limit + 1))
     answer = paged(found.scalars().all(), page, lambda item: (item.account_no, item.month, item.revision))
-    return {**answer, "items": [_item(item) for item in answer["items"]]}
+    said = await readings.of_movements(session, [item.movement_id for item in answer["items"]])
+    return {**answer, "items": [_item(item) | said[item.movement_id] for item in answer["items"]]}
 
 
 async def find_by_decision(session: AsyncSession, decision_id: UUID) -> MovementRow | None:

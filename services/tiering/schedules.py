@@ -1,6 +1,6 @@
 """Door: time passed. What tiering does at 00:30 of every business day, in this order."""
 
-from services.tiering import closing, quarter_sums, restatement
+from services.tiering import closing, quarter_sums, radar, readings, restatement
 from services.tiering.designer import exports
 from services.tiering.reports import clock
 from shared.scheduler import Schedule
@@ -11,4 +11,6 @@ SCHEDULES = (
     Schedule("forget_past_quarters", quarter_sums.forget_past_quarters),
     Schedule("reports", clock.run),
     Schedule("exports", exports.schedule),
+    Schedule("radar", radar.run),
+    Schedule("read_movements", readings.run),
 )

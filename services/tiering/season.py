@@ -29,6 +29,7 @@ CHECKPOINTS = (7, 14, 21)
 _RECENT = (0.4, 0.3, 0.2, 0.1)
 """What the last months count for the level, newest first."""
 _AROUND = 6
+_SEEN_AROUND = 6
 _SEEN_OF_YEAR = 9
 _MAX_FACTOR = 4.0
 _DOUBT_DAYS = 6
@@ -98,6 +99,7 @@ def month_weight(month: date, season: Season) -> float:
     return sum(day_weight(day, season) for day in days_of(month)) * season.months[month.month - 1]
 
 
+@lru_cache(maxsize=65536)
 def share(month: date, through: date, season: Season) -> float:
     """Return which share of a month's freight should have come by the end of a day, from 0 before the month to 1 at its end."""
     weights = [day_weight(day, season) for day in days_of(month)]
@@ -228,7 +230,7 @@ def expect(history: NDArray[np.int64], month: date, season: Season, ahead: int =
 def _own_ratio(
     history: NDArray[np.int64], alive: NDArray[np.bool_], weights: Floats, months: Sequence[date], at: date
 ) -> tuple[Floats, NDArray[np.bool_]]:
-    """Return how a month stood to the eleven around it, for each row that has seen nine of them; else 0."""
+    """Return how a month stood to the eleven around it, for each row that has seen six of them; else 0."""
     rows = len(history)
     if at not in months:
         return np.zeros(rows), np.zeros(rows, dtype=bool)
@@ -236,7 +238,7 @@ def _own_ratio(
     around = [n for n in range(max(0, index - _AROUND + 1), min(len(months), index + _AROUND + 1)) if n != index]
     base_weight = (alive[:, around] * weights[around]).sum(axis=1)
     base = np.divide(history[:, around].sum(axis=1), base_weight, out=np.zeros(rows), where=base_weight > 0)
-    seen = (alive[:, around].sum(axis=1) >= _SEEN_OF_YEAR) & alive[:, max(0, index - 1)] & (base > 0)
+    seen = (alive[:, around].sum(axis=1) >= _SEEN_AROUND) & alive[:, max(0, index - 1)] & (base > 0)
     ratio = np.divide(history[:, index] / weights[index], base, out=np.zeros(rows), where=seen)
     return np.minimum(ratio, _MAX_FACTOR), seen
 

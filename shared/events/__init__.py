@@ -22,6 +22,7 @@ from shared.events.envelope import (
     schema_uri,
 )
 from shared.events.freight import FreightCharged
+from shared.events.radar import RadarCleared, RadarRaised
 from shared.events.reports import ReportIssued
 from shared.events.retention import TaskCancelled, TaskClaimed, TaskDone, TaskOpened, TaskOverdue
 from shared.events.shipments import KNOWN_STATUSES, ShipmentStatusChanged
@@ -61,7 +62,7 @@ TOPICS: dict[str, Topic] = {
         ),
         Topic(
             "tiering.events",
-            "Closes, tiers, movements and restated months, from the tiering service.",
+            "Closes, tiers, movements, radar alerts and restated months, from the tiering service.",
             "the account_no for facts of an account, the month for facts of a month",
         ),
         Topic("retention.events", "Maintenance tasks and contacts, from the retention service.", "the account_no"),
@@ -88,6 +89,8 @@ TYPES: dict[str, type[Event]] = {
         EntitlementsChanged,
         MilestoneReached,
         ReportIssued,
+        RadarRaised,
+        RadarCleared,
         TaskOpened,
         TaskClaimed,
         TaskDone,
@@ -121,6 +124,8 @@ __all__ = [
     "MovementRestated",
     "MovementWithdrawn",
     "QuarterMovementDetected",
+    "RadarCleared",
+    "RadarRaised",
     "Record",
     "Rejected",
     "ReportIssued",

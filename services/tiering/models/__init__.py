@@ -15,6 +15,7 @@ from services.tiering.models.live import (
     MovementReading,
     QuarterSum,
     RadarAlert,
+    RadarMonth,
 )
 from services.tiering.models.movements import Milestone, MovementRow, QuarterMovementRow
 from services.tiering.models.policies import PolicyTrial, PolicyTrialAccount, PolicyTrialUnit, PolicyVersion
@@ -55,6 +56,7 @@ __all__ = [
     "QuarterMovementRow",
     "QuarterSum",
     "RadarAlert",
+    "RadarMonth",
     "Rectification",
     "ReplacedCharge",
     "ReportDefinition",

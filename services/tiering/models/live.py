@@ -113,6 +113,16 @@ class RadarAlert(Base):
     version: Mapped[int]
 
 
+class RadarMonth(Base):
+    """How many accounts of a unit were held against their pace in a month."""
+
+    __tablename__ = "radar_months"
+
+    month: Mapped[date] = mapped_column(primary_key=True)
+    unit_code: Mapped[str] = mapped_column(CODE, primary_key=True)
+    judged: Mapped[int] = mapped_column(FEN)
+
+
 class MovementReading(Base):
     """What the season let expect of a movement's month, and whether it explains the movement; read once, after detection."""
 

@@ -115,6 +115,10 @@ class Radar(Section):
 
     fall_percent: Percent = 50
     days_before_end: Annotated[int, Field(ge=0, le=31)] = 3
+    from_share_percent: Percent = 30
+    """So much of the month's freight must have been due before anything is said."""
+    least_charges: Annotated[int, Field(ge=0, le=1_000)] = 3
+    """So many charges must have been due: two that are late say nothing."""
 
 
 class Scores(Section):

@@ -27,6 +27,10 @@ class MovementItem(AnswerModel):
     responsible_unit: str | None = None
     in_person: bool = False
     assist: list["Assist"] = []
+    season_explained: bool | None = Field(
+        description="Whether the season explains it: held against what the month let expect, the rule does not fire."
+    )
+    season_expected_fen: int | None = Field(description="What the season let expect of the month, in fen.")
 
 
 class MovementList(AnswerModel):

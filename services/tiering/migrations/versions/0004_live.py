@@ -98,6 +98,16 @@ CREATE TABLE radar_alerts (
 CREATE INDEX radar_alerts_of_unit ON radar_alerts (unit_code, month, account_no)
 """
 
+# How many accounts were held against their pace, for the figures of a radar's worth.
+JUDGED = """
+CREATE TABLE radar_months (
+    month date NOT NULL,
+    unit_code text COLLATE "C" NOT NULL,
+    judged bigint NOT NULL,
+    PRIMARY KEY (month, unit_code)
+)
+"""
+
 # The season and the causes of a movement. The BRIN index lets the search for causes read two months of the ledger, not all.
 CAUSES = """
 CREATE TABLE movement_readings (
@@ -145,12 +155,12 @@ CREATE TABLE concentrations (
 
 def upgrade() -> None:
     """Create the tables of the room, and the one function that counts accounts which the caller may not see."""
-    for script in (STANDINGS, SEASONS, RADAR, CAUSES, CONCENTRATIONS):
+    for script in (STANDINGS, SEASONS, RADAR, JUDGED, CAUSES, CONCENTRATIONS):
         for statement in script.split(";\n"):
             op.execute(statement)
     for table in ("quarter_sums", "month_paces", "month_baselines", "radar_alerts", "movement_readings", "movement_causes"):
         revisions.scope_by_account(op, "tiering", table)
-    for table in ("branch_paces", "concentrations"):
+    for table in ("branch_paces", "radar_months", "concentrations"):
         revisions.scope_by_unit(op, "tiering", table)
     revisions.scope_open(op, "tiering", "branch_seasons")
     function = (Path(__file__).parents[1] / "live_standing.sql").read_text(encoding="utf-8")

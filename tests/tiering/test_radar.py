@@ -1,0 +1,186 @@
+"""The radar: raised days before the month ends, cleared by a charge, measured against the movements that came."""
+
+import random
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.tiering import radar
+from services.tiering.policies.document import Radar
+from services.tiering.season import share
+from tests.tiering.make import World, account, at, charge
+from tests.tiering.test_routes import Desk
+from tests.tiering.test_standing import desk
+
+__all__ = ["desk"]
+RULES = Radar()
+
+
+def days(first: str, last: str) -> list[date]:
+    start = date.fromisoformat(first)
+    return [start + timedelta(days=n) for n in range((date.fromisoformat(last) - start).days + 1)]
+
+
+async def daily(world: World, account_no: str, first: str, last: str, fen: int = 1000) -> None:
+    await world.post(
+        *(charge(f"{account_no}-{day}", account_no, fen, at(day.isoformat(), "10:00:00")) for day in days(first, last))
+    )
+
+
+@pytest.fixture
+async def march(world: World) -> World:
+    """Three accounts that ship every day; in March two go on for a week only, and one of those comes back."""
+    await world.open(account("GOES-ON"), account("STOPS"), account("BACK"), account("EMPTY", "B3"))
+    for name in ("GOES-ON", "STOPS", "BACK", "EMPTY"):
+        await daily(world, name, "2018-01-01", "2018-02-28")
+    await world.run_days("2018-01-02", "2018-03-01")
+    await daily(world, "GOES-ON", "2018-03-01", "2018-03-31")
+    for name in ("STOPS", "BACK"):
+        await daily(world, name, "2018-03-01", "2018-03-05")
+    return world
+
+
+async def alerts(world: World, rule: str = "season") -> dict[str, dict[str, Any]]:
+    rows = await world.rows(
+        "SELECT * FROM radar_alerts WHERE month = '2018-03-01' AND rule = :rule ORDER BY account_no", rule=rule
+    )
+    return {row["account_no"]: row for row in rows}
+
+
+@pytest.mark.row("T-29")
+async def test_who_stopped_is_seen_long_before_the_month_ends(march: World, desk: Desk) -> None:
+    await march.run_days("2018-03-02", "2018-03-20")
+    found = await alerts(march)
+    assert set(found) == {"STOPS", "BACK", "EMPTY"}
+    assert [found[name]["kind"] for name in found] == ["fall_over_half", "zero_month", "fall_over_half"]
+    assert found["STOPS"]["raised_on"] <= date(2018, 3, 20)
+    assert found["EMPTY"]["raised_on"] <= date(2018, 3, 13), "no freight at all is said as soon as a third of the month was due"
+    raised = await march.events("tiering.radar-raised.v1")
+    assert sorted(event["account_no"] for event in raised) == ["BACK", "EMPTY", "STOPS"]
+
+    back = await desk.items("/v1/radar?month=2018-03")
+    assert [(item["account_no"], item["state"]) for item in back] == [("BACK", "open"), ("EMPTY", "open"), ("STOPS", "open")]
+    missing = found["BACK"]["clear_from_fen"] - found["BACK"]["to_date_fen"]
+    await march.post(charge("near", "BACK", missing - 1, at("2018-03-20")))
+    assert [item["account_no"] for item in await desk.items("/v1/radar?month=2018-03&state=cleared")] == []
+    await march.post(charge("enough", "BACK", 1, at("2018-03-20")))
+    assert [item["account_no"] for item in await desk.items("/v1/radar?month=2018-03&state=cleared")] == ["BACK"]
+    assert (await alerts(march))["BACK"]["state"] == "open", "the record follows in the morning"
+    await march.post(charge("more", "BACK", 20_000, at("2018-03-20")))
+    await march.run("2018-03-21")
+    assert (await alerts(march))["BACK"]["state"] == "cleared"
+    assert [event["account_no"] for event in await march.events("tiering.radar-cleared.v1")] == ["BACK"]
+    assert [item["account_no"] for item in await desk.items("/v1/radar?month=2018-03", "branch_manager", "B3")] == ["EMPTY"]
+    assert await desk.get("/v1/radar?unit=B1", "branch_manager", "B3") == 404
+
+
+@pytest.mark.row("T-29")
+async def test_nothing_is_raised_in_the_last_days_and_nothing_twice(march: World) -> None:
+    await march.run_days("2018-03-02", "2018-03-20")
+    before = await alerts(march)
+    await march.run("2018-03-20", "12:00:00")
+    assert {name: row["version"] for name, row in (await alerts(march)).items()} == {
+        name: row["version"] for name, row in before.items()
+    }
+    await march.run_days("2018-03-21", "2018-03-29")
+    count = len(await march.rows("SELECT 1 FROM radar_alerts"))
+    await march.rows("UPDATE radar_alerts SET state = 'cleared' RETURNING 1")
+    await march.run("2018-03-30")
+    assert {row["state"] for row in await march.rows("SELECT state FROM radar_alerts WHERE rule = 'season'")} == {"cleared"}
+    assert len(await march.rows("SELECT 1 FROM radar_alerts")) == count, "two days are left: too late to warn"
+
+
+@pytest.mark.row("T-29")
+async def test_the_statement_judges_what_the_plain_rule_says(world: World) -> None:
+    chance = random.Random(3)
+    names = [f"A{n:02}" for n in range(40)]
+    await world.open(*(account(name, chance.choice(["B1", "B3"])) for name in names))
+    for name in names:
+        for month in (1, 2):
+            fen = chance.choice([0, 3_000, 40_000, 900_000])
+            await world.post(
+                *(charge(f"{name}-{month}-{n}", name, fen // 10, at(f"2018-0{month}-{2 * n + 1:02}")) for n in range(10))
+            )
+    await world.run_days("2018-01-02", "2018-03-01")
+    for name in names:
+        for n in range(chance.randrange(4)):
+            await world.post(charge(f"{name}-3-{n}", name, chance.choice([1, 2_000, 90_000]), at(f"2018-03-0{n + 1}")))
+    await world.run("2018-03-16")
+    season = await world.rows("SELECT unit_code, season FROM branch_seasons WHERE month = '2018-03-01'")
+    learnt = {row["unit_code"]: radar.season.Season.of(row["season"]) for row in season}
+    rows = await world.rows(
+        "SELECT b.*, a.branch_code, coalesce(t.amount_fen, 0) AS now FROM month_baselines b JOIN accounts a USING (account_no) "
+        "LEFT JOIN month_totals t ON t.account_no = b.account_no AND t.month = b.month WHERE b.month = '2018-03-01'"
+    )
+    weights = radar.season.lead_weights(date(2018, 3, 1), date(2018, 3, 15))
+    found = await alerts(world)
+    expected = {}
+    for row in rows:
+        part = share(date(2018, 3, 1), date(2018, 3, 15), learnt[row["branch_code"]])
+        part = min(1, max(0.001, part + sum(a * b for a, b in zip(row["leads"], weights, strict=True))))
+        course = radar.judge(row["previous_fen"], row["now"], row["expected_fen"], row["expected_charges"], part, RULES)
+        if course.kind is not None:
+            expected[row["account_no"]] = tuple(course)
+    assert len(expected) >= 5
+    names_of = ("projected_fen", "clear_from_fen", "kind", "season_explained")
+    assert {name: tuple(row[one] for one in names_of) for name, row in found.items()} == expected
+
+
+def test_judging_at_the_boundaries() -> None:
+    half = radar.judge(31_000, 0, 31_000, 31, 0.5, RULES)
+    assert half.kind == "zero_month"
+    clear = half.clear_from_fen
+    assert radar.judge(31_000, clear, 31_000, 31, 0.5, RULES).kind is None
+    assert radar.judge(31_000, clear - 1, 31_000, 31, 0.5, RULES).kind == "fall_over_half"
+    assert radar.judge(31_000, 0, 31_000, 31, 0.29, RULES).kind is None, "too early"
+    assert radar.judge(31_000, 0, 31_000, 5, 0.5, RULES).kind is None, "two or three parcels that are late say nothing"
+    assert radar.judge(31_000, 0, 31_000, 6, 0.5, RULES).kind == "zero_month"
+    assert radar.judge(0, 0, 0, 0, 0.5, RULES).kind is None
+    by_season = radar.judge(100_000, 10_000, 30_000, 2, 0.5, RULES)
+    assert (by_season.kind, by_season.season_explained) == ("fall_over_half", True), "marked, never hidden"
+    assert radar.judge(31_000, 15_500, 31_000, 31, 1.0, RULES).kind is None, "exactly half is no fall"
+    assert radar.judge(31_000, 15_499, 31_000, 31, 1.0, RULES).kind == "fall_over_half"
+
+
+@pytest.mark.row("T-29")
+async def test_what_the_radar_was_worth(march: World, desk: Desk) -> None:
+    await march.run_days("2018-03-02", "2018-03-19")
+    await march.post(charge("big", "BACK", 26_000, at("2018-03-19")))
+    await march.run_days("2018-03-20", "2018-04-01")
+    quality = await desk.get("/v1/radar/quality?from=2018-03&to=2018-03")
+    assert (quality["months"], quality["judged"], quality["movements"]) == (1, 4, 2)
+    of_season = quality["rules"][0]
+    assert (of_season["rule"], of_season["raised"], of_season["hits"]) == ("season", 3, 2), "BACK was a false alarm"
+    assert (of_season["precision"], of_season["recall"], of_season["lift"]) == (0.6667, 1.0, 1.33)
+    assert of_season["median_lead_days"] >= 12
+    assert [quality["rules"][2][name] for name in ("rule", "raised", "precision", "recall")] == ["last_months_fall", 0, None, 0]
+    nothing = await desk.get("/v1/radar/quality?from=2019-03&to=2019-03")
+    assert (nothing["months"], nothing["rules"][0]["recall"]) == (0, None)
+    assert await desk.get("/v1/radar/quality?from=2018-04&to=2018-03") == 422
+
+
+@pytest.mark.row("X-45")
+async def test_a_fall_that_the_season_explains_says_so(world: World, desk: Desk) -> None:
+    """FESTIVE halves whenever the festival comes, FALLEN does so without a precedent; both movements stay."""
+    await world.open(account("FESTIVE", opened_on="2015-01-01"), account("FALLEN", opened_on="2015-01-01"))
+    for month in [date(2016 + n // 12, n % 12 + 1, 1) for n in range(25)]:
+        low = month in {date(2016, 2, 1), date(2017, 2, 1)}
+        for name in ("FESTIVE", "FALLEN"):
+            fen = 30_000 if low and name == "FESTIVE" else 100_000
+            await world.post(charge(f"{name}-{month}", name, fen, at(month.isoformat())))
+    for name in ("FESTIVE", "FALLEN"):
+        await world.post(charge(f"{name}-now", name, 30_000, at("2018-02-01")))
+    await world.run("2018-02-01")
+    await world.run("2018-03-01")
+    rows = await world.rows(
+        "SELECT m.account_no, m.kind, r.season_explained, r.basis, r.expected_fen FROM movements m "
+        "JOIN movement_readings r USING (movement_id) WHERE m.month = '2018-02-01' ORDER BY 1"
+    )
+    assert [(row["account_no"], row["season_explained"], row["basis"]) for row in rows] == [
+        ("FALLEN", False, "own"), ("FESTIVE", True, "own"),
+    ]  # fmt: skip
+    items = await desk.items("/v1/movements?month=2018-02")
+    assert [(item["account_no"], item["season_explained"], item["season_expected_fen"]) for item in items] == [
+        (row["account_no"], row["season_explained"], row["expected_fen"]) for row in rows
+    ]
