@@ -27,3 +27,9 @@ districts AS (
     FROM unit_ancestors a JOIN units d ON d.unit_code = a.ancestor_code AND d.kind = 'district' ORDER BY a.unit_code, a.depth
 )"""
 """The district above each unit."""
+
+IN_UNIT = """(
+    EXISTS (SELECT FROM units r WHERE r.unit_code = :unit AND r.kind = 'hq')
+    OR {unit} IN (SELECT b.unit_code FROM unit_ancestors b WHERE b.ancestor_code = :unit)
+)"""
+"""The condition that a unit lies in the subtree of `:unit` (`directory.in_subtree`)."""

@@ -149,6 +149,29 @@ class Quality(Section):
     on_time_weight: Percent = 50
 
 
+class Service(Section):
+    """What service is reckoned to cost and freight to leave (T-58): ours, until controlling gives figures."""
+
+    visit_fen: Fen = 8_000
+    phone_fen: Fen = 800
+    sms_fen: Fen = 10
+    email_fen: Fen = 10
+    im_fen: Fen = 200
+    ticket_fen: Fen = 2_000
+    margin_percent: Percent = 15
+
+
+class Kpis(Section):
+    """Targets of the key figures (T-57): ours."""
+
+    csat_percent: Percent = 90
+    nps_points: Annotated[int, Field(ge=-100, le=100)] = 50
+    cac_fen: Fen = 50_000
+    clv_fen: Fen = 1_000_000
+    complaint_resolution_percent: Percent = 95
+    complaint_hours: Count = 48
+
+
 def _care(kind: str) -> Responsibility:
     care = (Assist(role="care_rep", level="branch"),)
     return Responsibility(scope="quarter", kind=kind, role="outlet_staff", level="outlet", assist=care)  # type: ignore[arg-type]
@@ -194,6 +217,8 @@ class PolicyDocument(Section):
     scores: Scores = Scores()
     reports: tuple[Report, ...] = REPORTS
     quality: Quality = Quality()
+    service: Service = Service()
+    kpis: Kpis = Kpis()
 
     @model_validator(mode="after")
     def _agree(self, info: ValidationInfo) -> Self:
@@ -221,6 +246,8 @@ DEEPEST: dict[str, Level] = {
     "scores": "hq",
     "reports": "hq",
     "quality": "hq",
+    "service": "hq",
+    "kpis": "hq",
 }
 """The lowest level of the organisation that may have a value of its own; for all others it is the branch."""
 

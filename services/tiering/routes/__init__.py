@@ -5,6 +5,7 @@ from services.tiering.routes import (
     decisions,
     designer,
     freight,
+    kpis,
     movements,
     policies,
     radar,
@@ -25,6 +26,7 @@ router = Router(
     axes.router,
     policies.router,
     designer.router,
+    kpis.router,
     reports.router,
     rectifications.router,
 )
