@@ -52,6 +52,8 @@ ALL = frozenset(Role)
 HQ_OPERATORS = frozenset({Role.OPS_HQ})
 KEEPERS = frozenset({Role.DISTRICT_HEAD, Role.BRANCH_MANAGER, Role.OUTLET_STAFF})
 """Whose maintenance tasks are: VIP, key and general accounts. Each task names one of them; to the other two it answers 403."""
+HELPERS = frozenset({Role.CARE_REP, Role.PLANNING})
+"""Who may help with a task, where the policy's matrix names them as assisting: they record contacts and claim nothing."""
 SOLVERS = STAFF - {Role.ANALYST, Role.PLANNING}
 """Who handles tickets; analysts and the planning department read them."""
 POLICY_APPROVERS = frozenset({Role.OPS_HQ, Role.CUST_MGMT_OFFICE, Role.DISTRICT_HEAD})
@@ -133,8 +135,10 @@ POLICY: dict[str, Rule] = {
     "retention.list_tasks": Rule(STAFF, Reach.UNIT),
     "retention.read_task": Rule(STAFF, Reach.ACCOUNT),
     "retention.claim_task": Rule(KEEPERS, Reach.ACCOUNT),
-    "retention.record_contact": Rule(KEEPERS, Reach.ACCOUNT),
+    "retention.record_contact": Rule(KEEPERS | HELPERS, Reach.ACCOUNT),
     "retention.complete_task": Rule(KEEPERS, Reach.ACCOUNT),
+    "retention.delegate_task": Rule(KEEPERS, Reach.ACCOUNT),
+    "retention.list_delegations": Rule(STAFF, Reach.UNIT),
     "tickets.list_tickets": Rule(ALL, Reach.UNIT),
     "tickets.open_ticket": Rule(SOLVERS | {Role.SHIPPER}, Reach.ACCOUNT),
     "tickets.read_ticket": Rule(ALL, Reach.ACCOUNT),

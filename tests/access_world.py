@@ -28,7 +28,7 @@ from shared.events.customer import AccountOpened, Membership, UnitChanged
 from shared.events.envelope import Event
 from shared.events.freight import FreightCharged
 from shared.events.shipments import Destination, Origin, ShipmentStatusChanged
-from shared.events.tiering import MovementDetected
+from shared.events.tiering import Assist, MovementDetected
 from shared.ids import natural_id
 from shared.scheduler import Scheduler
 from tests.deliveries import deliver
@@ -46,8 +46,13 @@ UNITS: dict[str, tuple[str, str | None]] = {
 ACCOUNTS: dict[str, tuple[str, str | None]] = {"7551234567": ("B1", None), "7551234568": ("B3", None), "7551234569": ("B1", "O1")}
 OWN, OTHER = "7551234567", "7551234568"
 OPENED = date(2018, 1, 1)
-TASKS = {Role.DISTRICT_HEAD: ("2018-01", "vip", "D1"), Role.BRANCH_MANAGER: ("2018-02", "key", "B1")}
-"""Role, and month, tier and unit of its task; everybody else is asked about the general account's task, in B1 too."""
+TASKS = {
+    Role.DISTRICT_HEAD: ("2018-01", "vip", "D1"),
+    Role.BRANCH_MANAGER: ("2018-02", "key", "B1"),
+    Role.PLANNING: ("2017-12", "vip", "D1"),
+}
+"""Role, and month, tier and unit of its task (planning helps with one); everybody else is asked about the general account's task,
+in B1 too, with which the care group helps."""
 GENERAL_TASK = ("2018-03", "general", "B1")
 DECISION = natural_id("decision", OWN, "2018-03")
 TICKET = natural_id("ticket", "SF1234567890123", "damaged")
@@ -139,8 +144,17 @@ def movements() -> list[Event]:
             district_code="D1",
             outlet_code=None,
             version=1,
+            role=owes,
+            unit_code=unit,
+            in_person=tier == "key",
+            assist=(Assist(role=helps, unit_code="HQ"),) if helps else (),
         )
-        for month, tier, _ in (*TASKS.values(), GENERAL_TASK)
+        for (month, tier, unit), owes, helps in (
+            (TASKS[Role.DISTRICT_HEAD], "district_head", None),
+            (TASKS[Role.BRANCH_MANAGER], "branch_manager", None),
+            (TASKS[Role.PLANNING], "district_head", "planning"),
+            (GENERAL_TASK, "outlet_staff", "care_rep"),
+        )
     ]
 
 
@@ -227,6 +241,10 @@ _FULL_CONTACT = (
     + ", ".join(BLOCKS)
     + ") SELECT gen_random_uuid(), '{task}', 1000, '{unit}', 'visit', now(), now(), false, 'x', 'a', 'a', 'a', 'a', 'a' "
     "WHERE NOT EXISTS (SELECT FROM contacts WHERE task_id = '{task}' AND number = 1000)"
+)
+_DELEGATED = (
+    "INSERT INTO delegations SELECT gen_random_uuid(), '{0}', 1000, '7551234567', '{1}', 'x', 'y', false, now() "
+    "WHERE NOT EXISTS (SELECT FROM delegations WHERE task_id = '{0}' AND number = 1000)"
 )
 _REOPEN = f"UPDATE tickets SET state = 'open', assignee = NULL, cause_code = NULL WHERE ticket_id = '{TICKET}'"
 _POLICY_FILE = {"document": 'policy_version = "B1.9"\nunit = "B1"\n\n[tiers]\nkey_top_n = 8\n'}
@@ -388,6 +406,10 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "retention.read_task": lambda role: Probe("GET", f"/v1/tasks/{_task(role)[0]}", unit=_task(role)[1]),
     "retention.claim_task": lambda role: _work(role, "claim"),
     "retention.record_contact": lambda role: _work(role, "contacts", _CONTACT),
+    "retention.delegate_task": lambda role: _work(role, "delegations", {"delegate_to": "colleague"}),
+    "retention.list_delegations": lambda role: Probe(
+        "GET", "/v1/delegations", unit=_task(role)[1], shows=_task(role)[0], before=_DELEGATED.format(*_task(role))
+    ),
     "retention.complete_task": lambda role: _work(role, "completion", also=_FULL_CONTACT),
     "tickets.list_tickets": lambda role: Probe("GET", "/v1/tickets", shows=str(TICKET)),
     "tickets.read_ticket": lambda role: Probe("GET", f"/v1/tickets/{TICKET}"),

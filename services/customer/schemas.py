@@ -207,21 +207,32 @@ class PageReason(AnswerModel):
     """The movement that a task is for."""
 
     movement_id: Id
-    month: MonthText
-    kind: Literal["fall_over_half", "zero_month"]
+    month: MonthText = Field(description="Month of the movement; of a quarterly one the last month of its quarter.")
+    quarter: QuarterText | None = Field(None, description="Quarter of a quarterly movement, else null.")
+    kind: Literal["fall_over_half", "zero_month", "riser", "decliner", "rise", "fall", "resumed"]
+
+
+class PageAssist(AnswerModel):
+    """Who helps the one who owes a talk."""
+
+    role: str
+    unit_code: str
 
 
 class PageTask(AnswerModel):
     """A maintenance task that is not done."""
 
     task_id: Id
-    kind: Literal["movement"]
+    kind: Literal["movement", "quarter_movement"]
     account_no: str
-    role: Literal["district_head", "branch_manager", "outlet_staff"]
+    role: str
     unit_code: str
     state: Literal["open", "claimed", "overdue"]
     due_at: Instant
     reason: PageReason
+    in_person: bool = False
+    priority: bool = False
+    assist: list[PageAssist] = Field([], description="Who helps; the task stays one.")
 
 
 class PageTicket(AnswerModel):

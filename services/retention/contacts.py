@@ -55,7 +55,9 @@ class Recorded(NamedTuple):
 
 
 async def record(session: AsyncSession, task_id: UUID, actor: str, roles: Collection[str], entry: Entry) -> Recorded:
-    """Record a contact made for a task; whoever records the first one for an unclaimed task claims it with that.
+    """Record a contact made for a task; whoever owes it and records the first one claims it with that.
+
+    Who only helps with the task (`assist`) records contacts and claims nothing: the role that owes it still answers for it.
 
     The task is locked, so that contacts are numbered without gaps and none slips in behind a completion.
 
@@ -63,9 +65,9 @@ async def record(session: AsyncSession, task_id: UUID, actor: str, roles: Collec
         NotFound, Forbidden, Conflict: as for a claim, but that a colleague's claim does not hinder the record.
         Invalid: the contact lies in the future or before the movement was detected, or fills none of the five blocks.
     """
-    task, now = await lock_for_work(session, task_id, roles)
+    task, now = await lock_for_work(session, task_id, roles, helping=True)
     _check(task, entry, now)
-    if task.claimed_by is None:
+    if task.claimed_by is None and task.role in roles:
         take(session, task, actor, now)
     earlier = await of_task(session, task_id)
     if len(earlier) >= MAX_CONTACTS:
@@ -83,7 +85,7 @@ async def record(session: AsyncSession, task_id: UUID, actor: str, roles: Collec
     )
     session.add(contact)
     await session.flush()
-    publish(session, _event(task, contact))
+    publish(session, _event(task, contact, roles))
     return Recorded(contact.contact_id, now, contact.late, missing_blocks([*earlier, contact]))
 
 
@@ -117,7 +119,7 @@ def missing_blocks(contacts: Sequence[Contact]) -> list[BlockName]:
     return [block for block in BLOCKS if not any(getattr(contact, block) for contact in contacts)]
 
 
-def _event(task: Task, contact: Contact) -> ContactRecorded:
+def _event(task: Task, contact: Contact, roles: Collection[str]) -> ContactRecorded:
     """Say of a contact what others may know: names of blocks, no text, no name of a person."""
     blocks = tuple(block for block in BLOCKS if getattr(contact, block))
     return ContactRecorded(
@@ -130,10 +132,15 @@ def _event(task: Task, contact: Contact) -> ContactRecorded:
         late=contact.late,
         blocks_filled=len(blocks),
         blocks=blocks,
-        role=task.role,  # type: ignore[arg-type]
+        role=_role_of(task, roles),  # type: ignore[arg-type]
         unit_code=contact.unit_code,
         staff_id=opaque_id(contact.actor),
     )
+
+
+def _role_of(task: Task, roles: Collection[str]) -> str:
+    """Return in which role the contact was made: the one that owes the task, else the first that helps with it."""
+    return task.role if task.role in roles else next(one["role"] for one in task.assist if one["role"] in roles)
 
 
 def opaque_id(actor: str) -> UUID | None:

@@ -36,8 +36,12 @@ async def claim(session: AsyncSession, task_id: UUID, actor: str, roles: Collect
     return task
 
 
-async def lock_for_work(session: AsyncSession, task_id: UUID, roles: Collection[str]) -> tuple[Task, datetime]:
+async def lock_for_work(
+    session: AsyncSession, task_id: UUID, roles: Collection[str], *, helping: bool = False
+) -> tuple[Task, datetime]:
     """Lock a task that the caller may work on; returns it, overdue where its due instant has passed, and business time.
+
+    Who helps with a task may record contacts for it (`helping`), unless it is owed in person.
 
     Raises:
         NotFound: there is no such task in what the caller may see.
@@ -47,7 +51,7 @@ async def lock_for_work(session: AsyncSession, task_id: UUID, roles: Collection[
     task = (await session.execute(select(Task).where(Task.task_id == task_id).with_for_update())).scalar_one_or_none()
     if task is None:
         raise NotFound("task", task_id)
-    if task.role not in roles:
+    if task.role not in roles and not (helping and helps(task, roles)):
         raise Forbidden(_who_may(task), "task-of-another-role")
     if task.state == "done":
         raise Conflict("task-done", f"The task was completed at {_text(task.done_at)}; there is nothing left to do for it.")
@@ -62,6 +66,11 @@ async def lock_for_work(session: AsyncSession, task_id: UUID, roles: Collection[
     return task, now
 
 
+def helps(task: Task, roles: Collection[str]) -> bool:
+    """Say whether one of these roles assists with a task: the care group telephones for the outlet (T-33, T-35)."""
+    return not task.in_person and any(one["role"] in roles for one in task.assist)
+
+
 def take(session: AsyncSession, task: Task, actor: str, now: datetime) -> None:
     """Give a locked task to a person and announce it; an overdue task stays overdue."""
     task.claimed_by, task.claimed_at = actor, now
@@ -69,7 +78,7 @@ def take(session: AsyncSession, task: Task, actor: str, now: datetime) -> None:
 
 
 def _who_may(task: Task) -> str:
-    if task.role == "branch_manager":
+    if task.in_person:
         return (
             f"A key shipper is looked after by the branch manager of {task.unit_code} in person; this task cannot be passed on."
         )

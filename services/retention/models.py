@@ -1,6 +1,7 @@
-"""The tables of retention: maintenance tasks and the contacts made for them."""
+"""The tables of retention: maintenance tasks, the contacts made for them, and the delegations asked for."""
 
 from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -16,11 +17,13 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from shared.db import NAMING
-from shared.months import month_text
+from shared.months import month_text, quarter_text
 
 CODE = Text(collation="C")
 
@@ -47,8 +50,7 @@ class Task(Base):
 
     __tablename__ = "tasks"
     __table_args__ = (
-        CheckConstraint("kind = 'movement'", name="kind_check"),
-        CheckConstraint("role IN ('district_head', 'branch_manager', 'outlet_staff')", name="role_check"),
+        CheckConstraint("kind IN ('movement', 'quarter_movement')", name="kind_check"),
         CheckConstraint("state IN ('open', 'claimed', 'done', 'overdue', 'cancelled')", name="state_check"),
         UniqueConstraint("movement_id"),
         Index("tasks_by_due", "due_at", "task_id"),
@@ -76,15 +78,46 @@ class Task(Base):
     changed_at: Mapped[datetime]
     version: Mapped[int] = mapped_column(Integer)
     movement_sequence: Mapped[int] = mapped_column(BigInteger)
+    quarter: Mapped[date | None]
+    in_person: Mapped[bool] = mapped_column(server_default=text("false"))
+    priority: Mapped[bool] = mapped_column(server_default=text("false"))
+    assist: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
+    delegated_to: Mapped[str | None]
 
     @property
     def reason(self) -> dict[str, object]:
         """Return what the task is for, as callers see it."""
-        return {"movement_id": self.movement_id, "month": month_text(self.month), "kind": self.movement_kind}
+        quarter = quarter_text(self.quarter) if self.quarter else None
+        return {
+            "movement_id": self.movement_id,
+            "month": month_text(self.month),
+            "quarter": quarter,
+            "kind": self.movement_kind,
+        }
 
 
 Index("tasks_falling_due", Task.due_at, postgresql_where=Task.state.in_(("open", "claimed")))
 Index("tasks_found_overdue", Task.overdue_run, postgresql_where=Task.overdue_run.is_not(None))
+
+
+class Delegation(Base):
+    """Somebody wanted a task to be done by another person (转派); of a task that is owed in person it is a breach (违规)."""
+
+    __tablename__ = "delegations"
+    __table_args__ = (
+        UniqueConstraint("task_id", "number"),
+        Index("delegations_of_unit", "unit_code", "asked_at", "delegation_id"),
+    )
+
+    delegation_id: Mapped[UUID] = mapped_column(primary_key=True)
+    task_id: Mapped[UUID] = mapped_column(ForeignKey("tasks.task_id"))
+    number: Mapped[int] = mapped_column(SmallInteger)
+    account_no: Mapped[str] = mapped_column(CODE)
+    unit_code: Mapped[str] = mapped_column(CODE)
+    asked_by: Mapped[str]
+    delegate_to: Mapped[str]
+    breach: Mapped[bool]
+    asked_at: Mapped[datetime]
 
 
 class Contact(Base):

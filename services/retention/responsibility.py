@@ -1,4 +1,6 @@
-"""Who maintains a shipper whose freight moved (维护职责矩阵): service tier gives the role and the unit. Pure.
+"""Who maintains a shipper whose freight moved (维护职责矩阵) where tiering has not said so: the tier gives role and unit. Pure.
+
+Movements name who answers for them by the policy's matrix; those of before it did are given by this default.
 
 Source: T-31 (VIP: the district head), T-32 (key: the branch manager in person), T-33 (general: the outlet); roles X-01,
 X-03, X-04.
@@ -25,10 +27,12 @@ class Placement(NamedTuple):
 
 
 class Responsible(NamedTuple):
-    """The role that owes the task, and the unit it owes it for."""
+    """The role that owes the task, the unit it owes it for, whether in person, and who helps."""
 
-    role: Role
+    role: str
     unit_code: str
+    in_person: bool = False
+    assist: tuple[dict[str, str], ...] = ()
 
 
 def responsible_for(tier: ServiceTier, placement: Placement, root_unit: str) -> Responsible:
@@ -42,4 +46,4 @@ def responsible_for(tier: ServiceTier, placement: Placement, root_unit: str) -> 
         "key": placement.branch_code,
         "general": placement.outlet_code or placement.branch_code,
     }[tier]
-    return Responsible(ROLE_OF_TIER[tier], unit or root_unit)
+    return Responsible(ROLE_OF_TIER[tier], unit or root_unit, in_person=tier == "key")

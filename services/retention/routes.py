@@ -4,10 +4,13 @@ from typing import Annotated
 
 from fastapi import Query
 
-from services.retention import contacts, executors, worklist
+from services.retention import contacts, delegations, executors, worklist
 from services.retention.schemas import (
     ContactCreate,
     ContactRecorded,
+    DelegationCreate,
+    DelegationList,
+    DelegationRead,
     Kind,
     Role,
     State,
@@ -20,6 +23,7 @@ from shared.paging import Page
 from shared.schemas import Id, Instant
 
 router = Router()
+HelpedBy = Annotated[Role | None, Query(description="Only tasks that this role helps with.")]
 DueBefore = Annotated[Instant | None, Query(description="Only tasks due before this instant.")]
 
 
@@ -32,10 +36,13 @@ async def list_tasks(
     role: Role | None = None,
     state: State | None = None,
     kind: Kind | None = None,
+    assist: HelpedBy = None,
     due_before: DueBefore = None,
 ) -> TaskList:
     """List the tasks of a unit and the units below it."""
-    found = await worklist.list_tasks(session, unit, page, role=role, state=state, kind=kind, due_before=due_before)
+    found = await worklist.list_tasks(
+        session, unit, page, role=role, state=state, kind=kind, assist=assist, due_before=due_before
+    )
     return TaskList.model_validate(found)
 
 
@@ -75,3 +82,24 @@ async def record_contact(
 async def complete_task(session: Session, caller: Caller, idempotent: Idempotent, task_id: Id) -> TaskRead:
     """Complete the task once its contacts fill all five blocks between them."""
     return TaskRead.model_validate(await contacts.complete(session, task_id, caller.actor, caller.roles))
+
+
+@router.post(
+    "/v1/tasks/{task_id}/delegations",
+    name="retention.delegate_task",
+    summary="Arrange who does a task",
+    status_code=201,
+    responses=PROBLEMS,
+)
+async def delegate_task(
+    session: Session, caller: Caller, idempotent: Idempotent, task_id: Id, wanted: DelegationCreate
+) -> DelegationRead:
+    """Arrange who of the staff does a task; of one that is owed in person the attempt is refused and logged as a breach."""
+    found = await delegations.delegate(session, task_id, caller.actor, caller.roles, wanted.delegate_to)
+    return DelegationRead.model_validate(found)
+
+
+@router.get("/v1/delegations", name="retention.list_delegations", summary="List delegations and breaches", responses=PROBLEMS)
+async def list_delegations(*, session: Session, unit: UnitFilter, page: Page, breach: bool | None = None) -> DelegationList:
+    """List the delegations asked for in a unit and the units below it; `breach=true` for those of tasks owed in person."""
+    return DelegationList.model_validate(await delegations.list_delegations(session, unit, page, breach=breach))

@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from shared.schemas import AccountNo, AnswerModel, Id, Instant, MonthText, StrictModel
+from shared.schemas import AccountNo, AnswerModel, Id, Instant, MonthText, QuarterText, StrictModel, free_text
 
-Role = Literal["district_head", "branch_manager", "outlet_staff"]
+Role = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$"), Field(examples=["branch_manager"])]
 State = Literal["open", "claimed", "done", "overdue", "cancelled"]
-Kind = Literal["movement"]
+Kind = Literal["movement", "quarter_movement"]
 Channel = Literal["visit", "phone", "sms", "email", "im"]
 BlockName = Literal["cause", "satisfaction", "other_needs", "competitor", "news_passed_on"]
 Block = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
@@ -18,8 +18,16 @@ class Reason(AnswerModel):
     """The movement that a task is for."""
 
     movement_id: Id
-    month: MonthText
-    kind: Literal["fall_over_half", "zero_month"]
+    month: MonthText = Field(description="Month of the movement; of a quarterly one the last month of its quarter.")
+    quarter: QuarterText | None = Field(None, description="Quarter of a quarterly movement, else null.")
+    kind: Literal["fall_over_half", "zero_month", "riser", "decliner", "rise", "fall", "resumed"]
+
+
+class Assist(AnswerModel):
+    """Who helps the one who owes the talk."""
+
+    role: str
+    unit_code: str
 
 
 class TaskItem(AnswerModel):
@@ -33,6 +41,10 @@ class TaskItem(AnswerModel):
     state: State
     due_at: Instant = Field(description="The first instant at which the task is overdue.")
     reason: Reason
+    in_person: bool = Field(False, description="Whether that role must do it in person: it cannot be passed on.")
+    priority: bool = Field(False, description="Whether it goes first: the account brings enough freight.")
+    assist: list[Assist] = Field([], description="Who helps; the task stays one.")
+    delegated_to: str | None = Field(None, description="Who was arranged to do it.")
 
 
 class TaskRead(TaskItem):
@@ -97,3 +109,29 @@ class TaskDetail(AnswerModel):
     task: TaskRead
     contacts: list[ContactRead]
     missing_blocks: list[BlockName] = Field(description="Blocks without which the task cannot be completed.")
+
+
+class DelegationCreate(StrictModel):
+    """Who is to do a task instead."""
+
+    delegate_to: Annotated[str, free_text(120)] = Field(description="The person, as tokens name them.")
+
+
+class DelegationRead(AnswerModel):
+    """A delegation that was asked for: of a task owed in person it is refused and kept as a breach."""
+
+    delegation_id: Id
+    task_id: Id
+    account_no: AccountNo
+    unit_code: str
+    asked_by: str
+    delegate_to: str
+    breach: bool = Field(description="True: the task must be done in person, so nothing was passed on and the attempt is kept.")
+    asked_at: Instant
+
+
+class DelegationList(AnswerModel):
+    """One page of delegations, in the order they were asked for."""
+
+    items: list[DelegationRead]
+    next_cursor: str | None

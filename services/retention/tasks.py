@@ -1,6 +1,6 @@
 """Maintenance tasks (维系任务): what a movement and the passing of time do to them.
 
-Each movement opens one task for the service tier in force when it was detected; nothing that happens later changes who
+Each movement, monthly or quarterly, opens one task for the role that answers for it; nothing that happens later changes who
 owes it or until when. A withdrawn movement cancels its task, time makes it overdue. What people do with a task is in
 `executors` and `contacts`.
 
@@ -9,20 +9,23 @@ it is announced as overdue or cancelled, also where the withdrawal is seen first
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any, Final
+from datetime import date, datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
 
+import orjson
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.retention.deadlines import due_at
 from services.retention.models import Task
-from services.retention.responsibility import Placement, responsible_for
+from services.retention.responsibility import Placement, Responsible, responsible_for
 from shared.db import driver
 from shared.events.envelope import Delivery
 from shared.events.retention import TaskCancelled, TaskOpened, TaskOverdue, TaskState
-from shared.events.tiering import MovementDetected, MovementRestated, MovementWithdrawn
+from shared.events.tiering import Assist, MovementDetected, MovementRestated, MovementWithdrawn, QuarterMovementDetected
 from shared.ids import natural_id
+from shared.months import add_months
 from shared.outbox import publish, publish_query
 
 Movement = MovementDetected | MovementRestated | MovementWithdrawn
@@ -47,26 +50,96 @@ async def note_movements(session: AsyncSession, deliveries: Sequence[Delivery[Mo
     await _cancel(session, [d.event for d in latest if d.event.state == "withdrawn" and d.event.movement_id in newer])
 
 
+async def note_quarter_movements(session: AsyncSession, deliveries: Sequence[Delivery[QuarterMovementDetected]]) -> None:
+    """Open a task for each quarterly movement not seen before; it stays as decided, so nothing ever cancels it.
+
+    A helper is a field of the one task, never a task of its own. Source: T-34, T-35.
+    """
+    newest = {str(delivery.event.movement_id): delivery for delivery in deliveries}
+    owed = [_owed_for_quarter(newest[movement_id]) for movement_id in sorted(newest)]
+    await _insert(session, owed)
+
+
+class _Owed(NamedTuple):
+    """What a movement asks for; the columns of a task."""
+
+    task_id: UUID
+    kind: str
+    account_no: str
+    role: str
+    unit_code: str
+    due_at: datetime
+    movement_id: UUID
+    month: date
+    quarter: date | None
+    movement_kind: str
+    opened_at: datetime
+    in_person: bool
+    priority: bool
+    assist: str
+    sequence: int
+
+
+def _owed_for_quarter(delivery: Delivery[QuarterMovementDetected]) -> _Owed:
+    m = delivery.event
+    return _Owed(
+        task_id=natural_id("task", str(m.movement_id)),
+        kind="quarter_movement",
+        account_no=m.account_no,
+        role=m.role,
+        unit_code=m.unit_code,
+        due_at=due_at(m.detected_at),
+        movement_id=m.movement_id,
+        month=add_months(m.quarter, 2),
+        quarter=m.quarter,
+        movement_kind=m.kind,
+        opened_at=m.detected_at,
+        in_person=m.in_person,
+        priority=m.priority,
+        assist=_json(one.model_dump() for one in m.assist),
+        sequence=delivery.sequence,
+    )
+
+
+def _owed(delivery: Delivery[Movement], root: str) -> _Owed:
+    m = delivery.event
+    who = responsible_for(m.service_tier, Placement(m.district_code, m.branch_code, m.outlet_code), root)
+    if m.role is not None and m.unit_code is not None:
+        who = Responsible(m.role, m.unit_code, bool(m.in_person), tuple(one.model_dump() for one in m.assist or ()))
+    return _Owed(
+        task_id=natural_id("task", str(m.movement_id)),
+        kind="movement",
+        account_no=m.account_no,
+        role=who.role,
+        unit_code=who.unit_code,
+        due_at=due_at(m.detected_at),
+        movement_id=m.movement_id,
+        month=m.month,
+        quarter=None,
+        movement_kind=m.kind,
+        opened_at=m.detected_at,
+        in_person=who.in_person,
+        priority=bool(m.priority),
+        assist=_json(who.assist),
+        sequence=delivery.sequence,
+    )
+
+
 async def _open(session: AsyncSession, deliveries: Sequence[Delivery[Movement]]) -> set[Any]:
     """Insert the tasks that are missing; return the movements whose event is newer than what their task has seen."""
     root = (await session.execute(text("SELECT unit_code FROM units WHERE kind = 'hq'"))).scalar() or "HQ"
-    movements = [delivery.event for delivery in deliveries]
-    owed = [responsible_for(m.service_tier, Placement(m.district_code, m.branch_code, m.outlet_code), root) for m in movements]
-    rows = await (await driver(session)).fetch(
-        _OPEN,
-        [natural_id("task", str(m.movement_id)) for m in movements],
-        [m.account_no for m in movements],
-        [responsible.role for responsible in owed],
-        [responsible.unit_code for responsible in owed],
-        [due_at(m.detected_at) for m in movements],
-        [m.movement_id for m in movements],
-        [m.month for m in movements],
-        [m.kind for m in movements],
-        [m.detected_at for m in movements],
-        [delivery.sequence for delivery in deliveries],
-    )
+    return await _insert(session, [_owed(delivery, root) for delivery in deliveries])
+
+
+async def _insert(session: AsyncSession, owed: Sequence[_Owed]) -> set[Any]:
+    """Insert tasks in the order of their movements and announce those that are new."""
+    rows = await (await driver(session)).fetch(_OPEN, *([getattr(one, name) for one in owed] for name in _Owed._fields))
     _announce(session, TaskOpened, [row for row in rows if row["is_new"]])
     return {row["movement_id"] for row in rows}
+
+
+def _json(helpers: Iterable[Mapping[str, str]]) -> str:
+    return orjson.dumps(list(helpers)).decode()
 
 
 async def _cancel(session: AsyncSession, movements: Sequence[Movement]) -> None:
@@ -110,7 +183,10 @@ def change(session: AsyncSession, task: Task, event: type[TaskState], state: str
 
 def state_event(event: type[TaskState], row: Mapping[str, Any] | RowMapping) -> TaskState:
     """Return the full state of a task as an event; the row has the columns of `tasks`."""
-    return event(**{name: row[name] for name in event.model_fields})
+    values = {name: row[name] for name in event.model_fields}
+    # The driver gives jsonb as text, the model as a list.
+    helpers = orjson.loads(values["assist"]) if isinstance(values["assist"], str) else values["assist"]
+    return event(**values | {"assist": tuple(Assist(**one) for one in helpers or ())})
 
 
 def _announce(session: AsyncSession, event: type[TaskState], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -119,13 +195,14 @@ def _announce(session: AsyncSession, event: type[TaskState], rows: Iterable[Mapp
 
 
 _OPEN = """
-INSERT INTO tasks (task_id, kind, account_no, role, unit_code, state, due_at, movement_id, month, movement_kind,
-                   opened_at, changed_at, version, movement_sequence)
-SELECT m.task_id, 'movement', m.account_no, m.role, m.unit_code, 'open', m.due_at, m.movement_id, m.month,
-       m.movement_kind, m.opened_at, m.opened_at, 1, m.sequence
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::timestamptz[], $6::uuid[], $7::date[], $8::text[],
-            $9::timestamptz[], $10::bigint[])
-    AS m (task_id, account_no, role, unit_code, due_at, movement_id, month, movement_kind, opened_at, sequence)
+INSERT INTO tasks (task_id, kind, account_no, role, unit_code, state, due_at, movement_id, month, quarter, movement_kind,
+                   opened_at, changed_at, in_person, priority, assist, version, movement_sequence)
+SELECT m.task_id, m.kind, m.account_no, m.role, m.unit_code, 'open', m.due_at, m.movement_id, m.month, m.quarter,
+       m.movement_kind, m.opened_at, m.opened_at, m.in_person, m.priority, m.assist::jsonb, 1, m.sequence
+FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::uuid[], $8::date[], $9::date[],
+            $10::text[], $11::timestamptz[], $12::boolean[], $13::boolean[], $14::text[], $15::bigint[])
+    AS m (task_id, kind, account_no, role, unit_code, due_at, movement_id, month, quarter, movement_kind, opened_at, in_person,
+          priority, assist, sequence)
 ORDER BY m.movement_id
 ON CONFLICT (movement_id) DO UPDATE SET movement_sequence = EXCLUDED.movement_sequence
 WHERE tasks.movement_sequence < EXCLUDED.movement_sequence
@@ -161,7 +238,8 @@ _SELECT_OVERDUE = """
 SELECT account_no AS key, natural_id(:type || '/' || task_id || '/' || version) AS event_id, json_build_object(
     'task_id', task_id, 'kind', kind, 'account_no', account_no, 'role', role, 'unit_code', unit_code, 'state', state,
     'due_at', to_char(due_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD"T"HH24:MI:SS"+08:00"'),
-    'movement_id', movement_id, 'month', to_char(month, 'YYYY-MM'), 'movement_kind', movement_kind,
+    'movement_id', movement_id, 'month', to_char(month, 'YYYY-MM'), 'quarter', to_char(quarter, 'YYYY-"Q"Q'),
+    'movement_kind', movement_kind, 'in_person', in_person, 'priority', priority, 'assist', assist,
     'changed_at', to_char(changed_at AT TIME ZONE 'Asia/Shanghai', 'YYYY-MM-DD"T"HH24:MI:SS"+08:00"'),
     'version', version) AS data
 FROM tasks WHERE overdue_run = :run AND state = 'overdue' ORDER BY movement_id"""

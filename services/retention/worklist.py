@@ -22,12 +22,15 @@ async def list_tasks(
     role: str | None = None,
     state: str | None = None,
     kind: str | None = None,
+    assist: str | None = None,
     due_before: datetime | None = None,
 ) -> dict[str, Any]:
-    """List the tasks of a unit's subtree, the earliest due first; `due_before` is exclusive."""
+    """List the tasks of a unit's subtree, the earliest due first; `due_before` is exclusive, `assist` a role that helps."""
     wanted = {"role": role, "state": state, "kind": kind}
     query = select(Task).where(in_subtree(Task.unit_code, unit))
     query = query.filter_by(**{name: value for name, value in wanted.items() if value is not None})
+    if assist is not None:
+        query = query.where(Task.assist.contains([{"role": assist}]))
     if due_before is not None:
         query = query.where(Task.due_at < due_before)
     if page.after is not None:

@@ -13,12 +13,13 @@ from shared.db import driver
 from shared.events.contacts import ContactRecorded
 from shared.events.envelope import Delivery, Event
 from shared.events.retention import TaskState
+from shared.events.retention_v1 import TaskStateV1
 from shared.events.tickets import TicketState
 
 E = TypeVar("E", bound=Event)
 
 
-async def note_tasks(session: AsyncSession, deliveries: Sequence[Delivery[TaskState]]) -> None:
+async def note_tasks(session: AsyncSession, deliveries: Sequence[Delivery[TaskState | TaskStateV1]]) -> None:
     """Keep the newest state of each task."""
     rows = _newest(deliveries, "task_id")
     await _write(session, _TASKS, rows, _TASK_COLUMNS)

@@ -7,6 +7,7 @@ from shared.events.contacts import ContactRecorded
 from shared.events.customer import AccountAssigned, AccountOpened, UnitChanged
 from shared.events.freight import FreightCharged
 from shared.events.retention import TaskCancelled, TaskClaimed, TaskDone, TaskOpened, TaskOverdue
+from shared.events.retention_v1 import TaskCancelledV1, TaskClaimedV1, TaskDoneV1, TaskOpenedV1, TaskOverdueV1
 from shared.events.tickets import TicketChanged, TicketOpened, TicketRefuted, TicketResolved
 
 SUBSCRIPTIONS = (
@@ -19,6 +20,11 @@ SUBSCRIPTIONS = (
     Subscription(TaskDone, facts.note_tasks),
     Subscription(TaskOverdue, facts.note_tasks),
     Subscription(TaskCancelled, facts.note_tasks),
+    Subscription(TaskOpenedV1, facts.note_tasks),
+    Subscription(TaskClaimedV1, facts.note_tasks),
+    Subscription(TaskDoneV1, facts.note_tasks),
+    Subscription(TaskOverdueV1, facts.note_tasks),
+    Subscription(TaskCancelledV1, facts.note_tasks),
     Subscription(ContactRecorded, facts.note_contacts),
     Subscription(TicketOpened, facts.note_tickets),
     Subscription(TicketChanged, facts.note_tickets),

@@ -25,6 +25,7 @@ from shared.events.freight import FreightCharged
 from shared.events.radar import RadarCleared, RadarRaised
 from shared.events.reports import ReportIssued
 from shared.events.retention import TaskCancelled, TaskClaimed, TaskDone, TaskOpened, TaskOverdue
+from shared.events.retention_v1 import TaskCancelledV1, TaskClaimedV1, TaskDoneV1, TaskOpenedV1, TaskOverdueV1
 from shared.events.shipments import KNOWN_STATUSES, ShipmentStatusChanged
 from shared.events.tickets import TicketChanged, TicketOpened, TicketRefuted, TicketResolved
 from shared.events.tiering import (
@@ -96,6 +97,11 @@ TYPES: dict[str, type[Event]] = {
         TaskDone,
         TaskOverdue,
         TaskCancelled,
+        TaskOpenedV1,
+        TaskClaimedV1,
+        TaskDoneV1,
+        TaskOverdueV1,
+        TaskCancelledV1,
         ContactRecorded,
         TicketOpened,
         TicketChanged,
@@ -132,10 +138,15 @@ __all__ = [
     "ShipmentStatusChanged",
     "Skipped",
     "TaskCancelled",
+    "TaskCancelledV1",
     "TaskClaimed",
+    "TaskClaimedV1",
     "TaskDone",
+    "TaskDoneV1",
     "TaskOpened",
+    "TaskOpenedV1",
     "TaskOverdue",
+    "TaskOverdueV1",
     "TicketChanged",
     "TicketOpened",
     "TicketRefuted",

@@ -90,6 +90,11 @@ def tiers(
         quarter=quarter,
         since=at("2018-04-01", "00:30:00"),
         decision_id=natural_id("decision", account_no, month_text(date(quarter.year, quarter.month + 2, 1))),
+        band="A",
+        focus_general=False,
+        green_channel=True,
+        special_claims=True,
+        points_plan="vip",
     )
     grade = ContributionGrade(
         grade=more.get("grade", "gold"),
@@ -97,6 +102,7 @@ def tiers(
         average_fen=23_333,
         since=at("2018-04-01", "00:30:00"),
         decision_id=natural_id("decision", account_no, month_text(month)),
+        end="high",
     )
     return events.TiersChanged(
         account_no=account_no, month=month, decided_at=closed_at, service_tier=tier, contribution_grade=grade

@@ -133,6 +133,7 @@ GRADE = {
     "average_fen": 23333,
     "since": "2018-04-01T00:30:00+08:00",
     "decision_id": make.decision_id("A1", date(2018, 3, 1)),
+    "end": "high",
 }
 TIER = {
     "service_tier": "vip",
@@ -141,6 +142,11 @@ TIER = {
     "quarter": "2018-Q1",
     "since": "2018-04-01T00:30:00+08:00",
     "decision_id": make.decision_id("A1", date(2018, 3, 1)),
+    "band": "A",
+    "focus_general": False,
+    "green_channel": True,
+    "special_claims": True,
+    "points_plan": "vip",
 }
 EXPECTED = {
     "account": {
@@ -196,7 +202,15 @@ EXPECTED = {
                 "unit_code": "D1",
                 "state": "claimed",
                 "due_at": "2018-07-01T00:00:00+08:00",
-                "reason": {"movement_id": str(make.movement().movement_id), "month": "2018-03", "kind": "fall_over_half"},
+                "reason": {
+                    "movement_id": str(make.movement().movement_id),
+                    "month": "2018-03",
+                    "quarter": None,
+                    "kind": "fall_over_half",
+                },
+                "in_person": False,
+                "priority": False,
+                "assist": [],
             }
         ],
     },

@@ -88,16 +88,34 @@ class Movement:
 
 
 @dataclass
+class QuarterMovement:
+    """What a quarter's close found against the quarter before; it stays."""
+
+    movement_id: str
+    account_no: str
+    branch_code: str
+    quarter: str
+    kind: str
+    place: int | None
+    previous_fen: int
+    current_fen: int
+    detected_at: datetime
+
+
+@dataclass
 class Task:
-    """The maintenance task of a movement."""
+    """The maintenance task of a movement, monthly or quarterly."""
 
     task_id: str
     movement_id: str
+    kind: str
     account_no: str
     month: str
+    quarter: str | None
     movement_kind: str
     role: str
     unit_code: str
+    helpers: list[tuple[str, str]]
     due_at: datetime
     state: str
 
@@ -128,7 +146,12 @@ class Recount:
     """Account, month -> (fen, standing charges). A month without charges is missing."""
     tiers: dict[str, dict[str, Tier]]
     grades: dict[str, dict[str, Grade]]
+    bands: dict[str, dict[str, str]]
+    """Quarter, account -> A, B or C."""
+    entitled: dict[str, tuple[bool, bool, str]]
+    """Account -> green channel, special claims, plan of points, by the last quarter's close."""
     movements: list[Movement]
+    quarter_movements: list[QuarterMovement]
     tasks: list[Task]
     tickets: list[Ticket]
     parcels: int
@@ -540,6 +563,63 @@ def responsible(tier: str, account: Account, root_unit: str) -> tuple[str, str]:
     return "outlet_staff", account.outlet_code or account.branch_code or root_unit
 
 
+def helpers_of(role: str, account: Account, root_unit: str) -> list[tuple[str, str]]:
+    """The care group telephones where the outlet calls in person; nobody helps the others."""
+    return [("care_rep", account.branch_code or root_unit)] if role == "outlet_staff" else []
+
+
+def band_quarter(accounts: list[Account], sums: dict[str, int]) -> dict[str, str]:
+    """Of the accounts of a district with freight the first twentieth, rounded up, is A, up to the first fifth B."""
+    bands = {account.account_no: "C" for account in accounts}
+    for district in {account.district_code for account in accounts} - {None}:
+        shipped = [a for a in accounts if a.district_code == district and sums[a.account_no] > 0]
+        shipped.sort(key=lambda a: (-sums[a.account_no], a.opened_on, a.account_no))
+        for place, account in enumerate(shipped, 1):
+            if (place - 1) * 20 < len(shipped):
+                bands[account.account_no] = "A"
+            elif (place - 1) * 5 < len(shipped):
+                bands[account.account_no] = "B"
+    return bands
+
+
+def compare_quarters(
+    accounts: list[Account], before: dict[str, int], now: dict[str, int], shipped_earlier: set[str]
+) -> list[tuple[Account, str, int | None]]:
+    """Return (account, kind, place) of the movements of a quarter.
+
+    `before` and `now` are the sums of two quarters in fen; `shipped_earlier` had freight before both.
+    """
+    found: list[tuple[Account, str, int | None]] = []
+    for branch in sorted({account.branch_code for account in accounts if account.branch_code is not None}):
+        members = [account for account in accounts if account.branch_code == branch]
+        with_base = [account for account in members if before[account.account_no] > 0]
+        named: dict[str, tuple[str, int]] = {}
+        gains = sorted((before[a.account_no] - now[a.account_no], a.opened_on, a.account_no) for a in with_base)
+        if gains and gains[0][0] < 0:
+            named[gains[0][2]] = ("riser", 1)
+        losses = sorted((now[a.account_no] - before[a.account_no], a.opened_on, a.account_no) for a in with_base)
+        for place, (change, _, account_no) in enumerate(losses[:4], 1):
+            if change < 0:
+                named[account_no] = ("decliner", place)
+        for account in members:
+            old, new = before[account.account_no], now[account.account_no]
+            if account.account_no in named:
+                found.append((account, *named[account.account_no]))
+                continue
+            kind = rise_or_fall(old, new) if old > 0 else None
+            if old == 0 and new > 0 and account.account_no in shipped_earlier:
+                kind = "resumed"
+            if kind is not None:
+                found.append((account, kind, None))
+    return found
+
+
+def rise_or_fall(old: int, new: int) -> str | None:
+    if 5 * new >= 6 * old:
+        return "rise"
+    return "fall" if 5 * new <= 4 * old else None
+
+
 def rank_quarter(accounts: list[Account], sums: dict[str, int]) -> dict[str, Tier]:
     tiers = {
         a.account_no: Tier(a.account_no, a.branch_code, a.district_code, "general", None, sums[a.account_no]) for a in accounts
@@ -616,7 +696,9 @@ class Replay:
         self.tier_in_force: dict[str, str] = {}
         self.tiers: dict[str, dict[str, Tier]] = {}
         self.grades: dict[str, dict[str, Grade]] = {}
+        self.bands: dict[str, dict[str, str]] = {}
         self.movements: dict[tuple[str, str], list[Movement]] = {}
+        self.quarter_movements: list[QuarterMovement] = []
 
     def instants(self) -> list[datetime]:
         found, day = [], self.start
@@ -636,14 +718,14 @@ class Replay:
             everyone: list[str] = []
             if closing > self.closed_through:
                 assert closing == shift(self.closed_through, 1)
-                self.close(closing)
+                self.close(closing, instant)
                 self.closed_through = closing
                 everyone = list(self.ledger.of_account)
             for account_no in sorted({*everyone, *self.dirty}):
                 self.judge_account(account_no, self.dirty.get(account_no, self.closed_through), instant)
             self.dirty.clear()
 
-    def close(self, month: str) -> None:
+    def close(self, month: str, instant: datetime) -> None:
         accounts = [account for account in self.accounts().values() if account.opened_on <= last_day(month)]
         months = [month, shift(month, -1), shift(month, -2)]
         sums = {}
@@ -655,6 +737,26 @@ class Replay:
             decided = self.tiers[quarter_of(month)] = rank_quarter(accounts, sums)
             for account_no, tier in decided.items():
                 self.tier_in_force[account_no] = tier.service_tier
+            self.bands[quarter_of(month)] = band_quarter(accounts, sums)
+            self.compare(accounts, sums, month, instant)
+
+    def compare(self, accounts: list[Account], sums: dict[str, int], month: str, instant: datetime) -> None:
+        """Compare the quarter that ends with a month with the one before it, by what is known now."""
+        base_months = {shift(month, -n) for n in (3, 4, 5)}
+        before, shipped_earlier = {}, set()
+        for account in accounts:
+            by_month = self.ledger.sums(account.account_no)
+            before[account.account_no] = sum(by_month.get(each, 0) for each in base_months)
+            if any(fen > 0 and each < min(base_months) for each, fen in by_month.items()):
+                shipped_earlier.add(account.account_no)
+        quarter = quarter_of(month)
+        for account, kind, place in compare_quarters(accounts, before, sums, shipped_earlier):
+            no, branch = account.account_no, account.branch_code
+            assert branch is not None
+            movement_id = public_id("quarter-movement", no, quarter)
+            self.quarter_movements.append(
+                QuarterMovement(movement_id, no, branch, quarter, kind, place, before[no], sums[no], instant)
+            )
 
     def judge_account(self, account_no: str, first: str, instant: datetime) -> None:
         sums = self.ledger.sums(account_no)
@@ -718,25 +820,39 @@ class Replay:
         accounts, tasks = self.accounts(), []
         for revisions in self.movements.values():
             for movement in revisions:
-                role, unit = responsible(movement.service_tier, accounts[movement.account_no], self.root_unit)
-                due_at = start_of_next_quarter(movement.detected_at)
-                state = "overdue" if due_at <= self.end else "open"
-                if movement.state == "withdrawn":
-                    state = "cancelled"
+                account = accounts[movement.account_no]
+                role, unit = responsible(movement.service_tier, account, self.root_unit)
+                state = self.task_state(movement.detected_at, movement.state == "withdrawn")
                 tasks.append(
                     Task(
-                        public_id("task", movement.movement_id),
-                        movement.movement_id,
-                        movement.account_no,
-                        movement.month,
-                        movement.kind,
-                        role,
-                        unit,
-                        due_at,
-                        state,
+                        public_id("task", movement.movement_id), movement.movement_id, "movement", movement.account_no,
+                        movement.month, None, movement.kind, role, unit, helpers_of(role, account, self.root_unit),
+                        start_of_next_quarter(movement.detected_at), state,
                     )
+                )  # fmt: skip
+        for quarterly in self.quarter_movements:
+            account = accounts[quarterly.account_no]
+            extreme = quarterly.kind in {"riser", "decliner"}
+            role, unit = responsible("key" if extreme else "general", account, self.root_unit)
+            last_month = f"{quarterly.quarter[:4]}-{3 * int(quarterly.quarter[6:]):02d}"
+            tasks.append(
+                Task(
+                    public_id("task", quarterly.movement_id), quarterly.movement_id, "quarter_movement", quarterly.account_no,
+                    last_month, quarterly.quarter, quarterly.kind, role, unit, helpers_of(role, account, self.root_unit),
+                    start_of_next_quarter(quarterly.detected_at), self.task_state(quarterly.detected_at, False),
                 )
+            )  # fmt: skip
         return tasks
+
+    def task_state(self, detected_at: datetime, withdrawn: bool) -> str:
+        if withdrawn:
+            return "cancelled"
+        return "overdue" if start_of_next_quarter(detected_at) <= self.end else "open"
+
+    def entitled(self) -> dict[str, tuple[bool, bool, str]]:
+        """VIPs have the green channel and special claims; no area is without insurance, so nobody else has claims."""
+        last = self.tiers[max(self.tiers)] if self.tiers else {}
+        return {no: (t.service_tier == "vip", t.service_tier == "vip", t.service_tier) for no, t in last.items()}
 
     def tickets(self) -> list[Ticket]:
         tickets = []
@@ -791,7 +907,10 @@ def recount(path: Path) -> Recount:
         totals=totals,
         tiers=replay.tiers,
         grades=replay.grades,
+        bands=replay.bands,
+        entitled=replay.entitled(),
         movements=[movement for _, revisions in sorted(replay.movements.items()) for movement in revisions],
+        quarter_movements=replay.quarter_movements,
         tasks=replay.tasks(),
         tickets=replay.tickets(),
         parcels=len(folder.parcels),
@@ -809,6 +928,7 @@ def main() -> None:
         "freight_fen": sum(fen for months in found.totals.values() for fen, _ in months.values()),
         "tiers": {quarter: len(tiers) for quarter, tiers in found.tiers.items()},
         "movements": len(found.movements),
+        "quarter_movements": len(found.quarter_movements),
         "withdrawn": sum(movement.state == "withdrawn" for movement in found.movements),
         "tasks": {s: sum(task.state == s for task in found.tasks) for s in ("open", "overdue", "cancelled")},
         "tickets": len(found.tickets),

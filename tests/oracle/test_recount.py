@@ -135,7 +135,8 @@ def test_movements_are_found_withdrawn_and_found_anew(found: Recount) -> None:
 
 
 def test_each_movement_has_its_task(found: Recount) -> None:
-    assert [(t.account_no, t.month, t.role, t.unit_code, t.due_at, t.state) for t in found.tasks] == [
+    monthly = [t for t in found.tasks if t.kind == "movement"]
+    assert [(t.account_no, t.month, t.role, t.unit_code, t.due_at, t.state) for t in monthly] == [
         ("A1", "2018-02", "outlet_staff", "O1", at("2018-04-01T00:00:00"), "cancelled"),
         ("A4", "2018-02", "outlet_staff", "B1", at("2018-04-01T00:00:00"), "cancelled"),
         ("A4", "2018-02", "outlet_staff", "B1", at("2018-04-01T00:00:00"), "overdue"),
@@ -143,6 +144,35 @@ def test_each_movement_has_its_task(found: Recount) -> None:
         ("A2", "2018-03", "district_head", "D1", at("2018-07-01T00:00:00"), "open"),
         ("A4", "2018-03", "district_head", "D1", at("2018-07-01T00:00:00"), "open"),
     ]
+
+
+def test_a_first_quarter_moves_against_nothing(found: Recount) -> None:
+    assert found.quarter_movements == []
+    assert found.bands == {"2018-Q1": {"A1": "A", "A2": "C", "A3": "C", "A4": "C", "A5": "C"}}
+    assert found.entitled["A1"] == (True, True, "vip")
+    assert found.entitled["A5"] == (False, False, "general")
+
+
+def test_quarters_are_compared_branch_by_branch() -> None:
+    day = date(2017, 1, 1)
+    accounts = [Account(no, "B1", "D1", None, day, False) for no in ("R", "S", "U", "W", *(f"D{n}" for n in range(5)), "E", "N")]
+    accounts.append(Account("X", None, None, None, day, False))
+    before = {"R": 100, "S": 100, "U": 5, "W": 0, **{f"D{n}": 50 for n in range(5)}, "E": 10, "N": 0, "X": 9}
+    now = {"R": 190, "S": 120, "U": 5, "W": 7, **{f"D{n}": 40 for n in range(5)}, "E": 9, "N": 500, "X": 0}
+    shown = oracle.compare_quarters(accounts, before, now, {"W", "R"})
+    assert {account.account_no: (kind, place) for account, kind, place in shown} == {
+        "R": ("riser", 1),
+        "S": ("rise", None),
+        "W": ("resumed", None),
+        **{f"D{n}": ("decliner", n + 1) for n in range(4)},
+        "D4": ("fall", None),
+    }
+
+
+def test_bands_round_up() -> None:
+    accounts = [Account(f"X{n:02d}", "B1", "D1", None, date(2018, 1, 1), False) for n in range(22)]
+    sums = {account.account_no: 100 - n for n, account in enumerate(accounts)} | {"X21": 0}
+    assert "".join(oracle.band_quarter(accounts, sums).values()) == "AABBBCCCCCCCCCCCCCCCCC"
 
 
 def test_late_and_damaged_parcels_have_one_ticket_each(found: Recount) -> None:

@@ -20,7 +20,7 @@ async def retention(postgres: Server) -> AsyncIterator[Database]:
 @pytest.fixture
 async def db(retention: Database) -> Database:
     async with retention.transaction() as session:
-        for table in ("contacts", "tasks", "outbox", "business_clock", "idempotency_keys"):
+        for table in ("contacts", "delegations", "tasks", "outbox", "business_clock", "idempotency_keys"):
             await session.execute(text(f"DELETE FROM {table}"))
     return retention
 

@@ -131,7 +131,7 @@ async def published(database: Database) -> list[tuple[str, dict[str, Any]]]:
 
 async def _published(session: AsyncSession) -> list[tuple[str, dict[str, Any]]]:
     rows = await session.execute(text("SELECT type, data::json FROM outbox WHERE type LIKE 'retention.task-%' ORDER BY seq"))
-    return [(kind.removeprefix("retention.task-").removesuffix(".v1"), data) for kind, data in rows]
+    return [(kind.removeprefix("retention.task-").removesuffix(".v2"), data) for kind, data in rows]
 
 
 async def contacts_told(database: Database) -> list[dict[str, Any]]:

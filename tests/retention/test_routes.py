@@ -62,7 +62,16 @@ async def test_a_branch_manager_works_a_task_off_from_the_list_to_its_completion
         "unit_code": "B1",
         "state": "open",
         "due_at": "2018-07-01T00:00:00+08:00",
-        "reason": {"movement_id": str(key_task.movement_id), "month": "2018-03", "kind": "fall_over_half"},
+        "reason": {
+            "movement_id": str(key_task.movement_id),
+            "month": "2018-03",
+            "quarter": None,
+            "kind": "fall_over_half",
+        },
+        "in_person": True,
+        "priority": False,
+        "assist": [],
+        "delegated_to": None,
     }
     task = f"/v1/tasks/{item['task_id']}"
     claimed = await desk.post(f"{task}/claim", *me)

@@ -42,7 +42,11 @@ async def test_a_movement_opens_one_task_due_when_its_quarter_ends(db):
         "due_at": "2018-07-01T00:00:00+08:00",
         "movement_id": str(event.movement_id),
         "month": "2018-03",
+        "quarter": None,
         "movement_kind": "fall_over_half",
+        "in_person": False,
+        "priority": False,
+        "assist": [],
         "changed_at": "2018-04-01T00:30:00+08:00",
         "version": 1,
     }

@@ -73,7 +73,12 @@ async def test_a_task_is_read_with_its_contacts_and_what_is_missing(db, web):
         await contacts.record(session, task.task_id, "o-1", OUTLET.roles, entry)
     async with web.transaction(Scope(unit_code="B1")) as session:
         found = await worklist.read_task(session, task.task_id)
-    assert found["task"].reason == {"movement_id": task.movement_id, "month": "2018-03", "kind": "fall_over_half"}
+    assert found["task"].reason == {
+        "movement_id": task.movement_id,
+        "month": "2018-03",
+        "quarter": None,
+        "kind": "fall_over_half",
+    }
     assert [contact.cause for contact in found["contacts"]] == ["said"]
     assert found["missing_blocks"] == ["satisfaction", "other_needs", "news_passed_on"]
 
@@ -92,4 +97,4 @@ async def test_what_lies_outside_the_callers_unit_is_answered_like_what_does_not
 async def test_the_models_say_what_the_migrations_made(postgres, retention_db):
     name = retention_db.url.rpartition("/")[2]
     assert await differences("retention", postgres.url("retention_owner", name)) == []
-    assert set(Base.metadata.tables) == {"tasks", "contacts"}
+    assert set(Base.metadata.tables) == {"tasks", "contacts", "delegations"}

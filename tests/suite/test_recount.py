@@ -106,18 +106,52 @@ async def test_every_movement_once(replayed: Replayed) -> None:
     assert {m.kind for m in replayed.expected.movements} == {"fall_over_half", "zero_month"}
 
 
-@pytest.mark.row("T-31", "T-33", "R-41", "X-01", "X-03", "X-04")
-async def test_every_task_once_with_its_role_unit_and_due_instant(replayed: Replayed) -> None:
-    """T-33 and R-41, the part written here: the outlet's (else the branch's) one task, due at the quarter's end, then overdue."""
-    found = keyed(await replayed.suite.items("/retention/v1/tasks", kind="movement"), "task_id")
+@pytest.mark.row("T-11", "T-16")
+async def test_every_band_of_every_quarter_and_every_entitlement_of_the_last(replayed: Replayed) -> None:
+    for quarter, bands in replayed.expected.bands.items():
+        found = await replayed.suite.items("/tiering/v1/bands", quarter=quarter)
+        assert {i["account_no"]: i["band"] for i in found} == bands, quarter
+    assert {band for bands in replayed.expected.bands.values() for band in bands.values()} == {"A", "B", "C"}
+    entitled = keyed(await replayed.suite.items("/tiering/v1/entitlements"), "account_no")
+    assert {key[0]: (i["green_channel"], i["special_claims"], i["points_plan"]) for key, i in entitled.items()} == (
+        replayed.expected.entitled
+    )
+
+
+@pytest.mark.row("T-24", "T-25", "T-26")
+async def test_every_quarterly_movement_once(replayed: Replayed) -> None:
+    found = keyed(await replayed.suite.items("/tiering/v1/quarter-movements"), "movement_id")
     assert {
         key[0]: (
-            i["account_no"], i["role"], i["unit_code"], i["state"], instant(i["due_at"]), i["reason"]["movement_id"],
-            i["reason"]["month"], i["reason"]["kind"],
+            i["account_no"], i["branch_code"], i["quarter"], i["kind"], i["place"], i["previous_fen"], i["current_fen"],
+            instant(i["detected_at"]),
         )
         for key, i in found.items()
     } == {
-        t.task_id: (t.account_no, t.role, t.unit_code, t.state, t.due_at, t.movement_id, t.month, t.movement_kind)
+        m.movement_id: (
+            m.account_no, m.branch_code, m.quarter, m.kind, m.place, m.previous_fen, m.current_fen, m.detected_at,
+        )
+        for m in replayed.expected.quarter_movements
+    }  # fmt: skip
+    assert {"riser", "decliner"} <= {m.kind for m in replayed.expected.quarter_movements}
+
+
+@pytest.mark.row("T-31", "T-33", "T-34", "T-35", "R-41", "X-01", "X-03", "X-04")
+async def test_every_task_once_with_its_role_unit_helpers_and_due_instant(replayed: Replayed) -> None:
+    """R-41, the part written here: one task per movement, monthly or quarterly, due at the quarter's end, then overdue."""
+    found = keyed(await replayed.suite.items("/retention/v1/tasks"), "task_id")
+    assert {
+        key[0]: (
+            i["kind"], i["account_no"], i["role"], i["unit_code"], i["state"], instant(i["due_at"]), i["reason"]["movement_id"],
+            i["reason"]["month"], i["reason"]["quarter"], i["reason"]["kind"],
+            [(one["role"], one["unit_code"]) for one in i["assist"]],
+        )
+        for key, i in found.items()
+    } == {
+        t.task_id: (
+            t.kind, t.account_no, t.role, t.unit_code, t.state, t.due_at, t.movement_id, t.month, t.quarter, t.movement_kind,
+            t.helpers,
+        )
         for t in replayed.expected.tasks
     }  # fmt: skip
 

@@ -11,9 +11,10 @@ from services.customer.customer_360.rendering import Section, touch
 from shared.db import driver
 from shared.events.envelope import Delivery
 from shared.events.retention import TaskState
+from shared.events.retention_v1 import TaskStateV1
 from shared.events.tickets import TicketState
 from shared.events.tiering import MovementState
-from shared.months import month_start_instant, month_text
+from shared.months import month_start_instant, month_text, quarter_text
 from shared.schemas import instant_text
 
 MOVEMENTS_SHOWN = frozenset({"open"})
@@ -47,7 +48,7 @@ async def note_movements(session: AsyncSession, deliveries: Sequence[Delivery[Mo
     await _note(session, "movements", (_movement(delivery) for delivery in deliveries))
 
 
-async def note_tasks(session: AsyncSession, deliveries: Sequence[Delivery[TaskState]]) -> None:
+async def note_tasks(session: AsyncSession, deliveries: Sequence[Delivery[TaskState | TaskStateV1]]) -> None:
     """Keep maintenance tasks, the earliest due first; one that is done or cancelled leaves the page."""
     await _note(session, "tasks", (_task(delivery) for delivery in deliveries))
 
@@ -90,8 +91,9 @@ def _movement(delivery: Delivery[MovementState]) -> _Item:
     return _item(delivery, event.account_no, event.state in MOVEMENTS_SHOWN, month_start_instant(event.month), shown)
 
 
-def _task(delivery: Delivery[TaskState]) -> _Item:
+def _task(delivery: Delivery[TaskState | TaskStateV1]) -> _Item:
     event = delivery.event
+    new = event if isinstance(event, TaskState) else None
     shown = {
         "task_id": str(event.task_id),
         "kind": event.kind,
@@ -103,8 +105,12 @@ def _task(delivery: Delivery[TaskState]) -> _Item:
         "reason": {
             "movement_id": str(event.movement_id),
             "month": month_text(event.month),
+            "quarter": quarter_text(new.quarter) if new and new.quarter else None,
             "kind": event.movement_kind,
         },
+        "in_person": bool(new and new.in_person),
+        "priority": bool(new and new.priority),
+        "assist": [one.model_dump() for one in new.assist] if new else [],
     }
     return _item(delivery, event.account_no, event.state in TASKS_SHOWN, event.due_at, shown)
 
