@@ -24,14 +24,17 @@ class CutError(Exception):
 class Breaker:
     """Counts parked events of one partition, so that a broken publisher does not park everything."""
 
-    def __init__(self, in_a_row: int = 0, window: Sequence[bool] = ()) -> None:
+    def __init__(self, seen: int = 0, in_a_row: int = 0, parked_at: Sequence[int] = ()) -> None:
+        self._seen = seen
         self._in_a_row = in_a_row
-        self._window = deque(window, WINDOW)
-        self._parked = sum(self._window)
+        self._parked_at = deque(parked_at)
+        """The numbers of the window's parked events: few or none, where a flag for each event had to be copied per batch."""
 
     def after(self, parked: Sequence[bool]) -> tuple["Breaker", int, str | None]:
         """Return the breaker after these events, how many of them count, and why the partition stops there, or None."""
-        later = Breaker(self._in_a_row, self._window)
+        if not self._parked_at and True not in parked:
+            return Breaker(self._seen + len(parked)), len(parked), None
+        later = Breaker(self._seen, self._in_a_row, self._parked_at)
         for count, flag in enumerate(parked, 1):
             reason = later._note(flag)
             if reason is not None:
@@ -39,15 +42,16 @@ class Breaker:
         return later, len(parked), None
 
     def _note(self, parked: bool) -> str | None:
+        self._seen += 1
+        if self._parked_at and self._parked_at[0] <= self._seen - WINDOW:
+            self._parked_at.popleft()
+        if parked:
+            self._parked_at.append(self._seen)
         self._in_a_row = self._in_a_row + 1 if parked else 0
-        if len(self._window) == WINDOW:
-            self._parked -= self._window[0]
-        self._window.append(parked)
-        self._parked += parked
         if self._in_a_row >= PARKED_IN_A_ROW:
             return f"{PARKED_IN_A_ROW} events in a row were parked"
-        if len(self._window) == WINDOW and self._parked >= WINDOW_PARKED:
-            return f"{self._parked} of the last {WINDOW} events were parked"
+        if self._seen >= WINDOW and len(self._parked_at) >= WINDOW_PARKED:
+            return f"{len(self._parked_at)} of the last {WINDOW} events were parked"
         return None
 
 

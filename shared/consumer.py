@@ -76,9 +76,9 @@ class Dispatcher:
         rejected: list[Rejected[Any]] = []
         start = 0
         while start < len(deliveries):
-            model = type(deliveries[start].event)
+            model = deliveries[start].model
             end = start + 1
-            while end < len(deliveries) and type(deliveries[end].event) is model:
+            while end < len(deliveries) and deliveries[end].model is model:
                 end += 1
             kind = model.TYPE
             with HANDLER_SECONDS.labels(self._service, kind).time():
@@ -180,7 +180,8 @@ class Applier:
             breaker, count, stopped = self._breaker.after([record.offset in refused for record in batch.records])
             if count < len(batch.records):
                 raise CutError(count)
-            await parked.park(session, [(record, refused[record.offset]) for record in batch.records if record.offset in refused])
+            if refused:
+                await parked.park(session, [(r, refused[r.offset]) for r in batch.records if r.offset in refused])
             self.next_offset = batch.records[-1].offset + 1
             await connection.execute(_MOVE_FENCE, topic, number, self.next_offset, stopped)
         self._breaker = breaker

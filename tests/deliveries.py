@@ -16,7 +16,7 @@ def deliver(event: E, sequence: int | None = None, time: datetime = PUBLISHED_AT
     """Return one arrival of an event; without a sequence the next higher one."""
     offset = next(_offsets)
     return Delivery(
-        event=event,
+        content=event,
         event_id=str(event.event_id),
         source="/tests",
         time=time,
@@ -24,4 +24,5 @@ def deliver(event: E, sequence: int | None = None, time: datetime = PUBLISHED_AT
         topic=event.TOPIC,
         partition=0,
         offset=offset,
+        model=type(event),
     )

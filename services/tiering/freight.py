@@ -18,7 +18,7 @@ from shared.db import driver
 from shared.events.envelope import Delivery, Rejected
 from shared.events.freight import FreightCharged
 from shared.events.tiering import MonthRestated
-from shared.months import add_months, business_month, month_text
+from shared.months import add_months, month_text
 from shared.outbox import publish_query
 from shared.problems import Invalid
 
@@ -45,18 +45,22 @@ async def post(session: AsyncSession, deliveries: Sequence[Delivery[FreightCharg
     """
     connection = await driver(session)
     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", LEDGER)
-    events = [delivery.event for delivery in deliveries]
-    sent = [_row(event) for event in events]
+    sent = as_json(deliveries)
     rows = await connection.fetch(_POST, sent)
     if rows[0]["change_fen"] is not None:
         _publish_restated(session, rows)
-    if rows[0]["posted"] == len(events):
+    if rows[0]["posted"] == len(deliveries):
         return []
     await connection.execute(_KEEP_REPLACED, sent)
     conflicts = await connection.fetch(_CONFLICTS, sent)
     return [
         Rejected(deliveries[row["position"] - 1], "this version of the charge is known with other content") for row in conflicts
     ]
+
+
+def as_json(deliveries: Sequence[Delivery[FreightCharged]]) -> str:
+    """Return the charges as one JSON array, as the ledger's statements take them."""
+    return f"[{','.join([delivery.data for delivery in deliveries])}]"
 
 
 async def read_months(session: AsyncSession, account_no: str, first: date, last: date) -> list[dict[str, Any]]:
@@ -96,29 +100,24 @@ async def last_closed(session: AsyncSession) -> date | None:
     return found
 
 
-def _row(event: FreightCharged) -> tuple[Any, ...]:
-    """Return a charge as a row of the table `charges`."""
-    return (
-        event.charge_no,
-        event.version,
-        event.waybill_no,
-        event.account_no,
-        event.amount_fen,
-        event.charged_at,
-        business_month(event.charged_at),
-        event.product,
-        event.weight_grams,
-    )
-
-
 def _publish_restated(session: AsyncSession, rows: Sequence[asyncpg.Record]) -> None:
     names = ("charge_no", "version", "account_no", "month", "change_fen")
     publish_query(session, MonthRestated, _RESTATED, {name: [row[name] for row in rows] for name in names})
 
 
 _NAMES = "charge_no, version, waybill_no, account_no, amount_fen, charged_at, month, product, weight_grams"
-# One array of rows, not one array per column: the driver asks of each element of an array whether it is itself a list.
-_SENT = f"unnest($1::charges[]) WITH ORDINALITY AS s ({_NAMES}, position)"
+# The data as it came, one text for the whole batch: to turn it into columns here and back there cost four times as much of the
+# worker, which is what bounds the ingest, and PostgreSQL only half as much again. (0035)
+_SENT = """(
+    SELECT charge_no, version, waybill_no, account_no, amount_fen, charged_at,
+           date_trunc('month', charged_at AT TIME ZONE INTERVAL '8 hours')::date AS month, product, weight_grams, position
+    FROM ROWS FROM (json_to_recordset($1::json) AS (
+        charge_no text, version integer, waybill_no text, account_no text, amount_fen bigint, charged_at timestamptz,
+        product text, weight_grams bigint
+    )) WITH ORDINALITY AS j (
+        charge_no, version, waybill_no, account_no, amount_fen, charged_at, product, weight_grams, position
+    )
+) AS s"""
 
 # Charges are written in the order of their numbers and totals in the order of account and month: two partitions with each
 # other's accounts wait for one another and never in a circle. RETURNING old is PostgreSQL 18.

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, ClassVar, Generic, NoReturn, Protocol, TypeVar
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic_core import SchemaValidator, ValidationError
 
 from shared.clock import SHANGHAI
-from shared.events.fields import END_OF_INSTANTS, FIRST_INSTANT, INSTANT_TEXT, INT8_MAX
+from shared.events.fields import END_OF_INSTANTS, FIRST_INSTANT, INSTANT_TEXT, INT8_MAX, plain_instant
 from shared.ids import natural_id
 
 MAX_DATA_BYTES = 256 * 1024
@@ -46,6 +46,15 @@ class Event(BaseModel, ABC):
     TYPE: ClassVar[str]
     TOPIC: ClassVar[str]
     KEY: ClassVar[str]
+
+    @staticmethod
+    def is_plain(text: str) -> bool:
+        """Say cheaply of usual data that it is this event beyond doubt: then it is made only where somebody looks at it.
+
+        False is no verdict, pydantic has the say then. An event of which there are many at once may override this; what it
+        accepts must be accepted by pydantic too, with the same values, and mean the same to PostgreSQL's JSON functions.
+        """
+        return False
 
     def key(self) -> str:
         """Return the partition key as text."""
@@ -76,7 +85,8 @@ class Delivery(Generic[E]):
     none): a read model ignores what is not greater than the one it has stored.
     """
 
-    event: E
+    content: E | str
+    """The event, or its plain data, as long as nobody has looked at it."""
     event_id: str
     source: str
     time: datetime
@@ -84,6 +94,20 @@ class Delivery(Generic[E]):
     topic: str
     partition: int
     offset: int
+    model: type[E]
+
+    @property
+    def event(self) -> E:
+        """The event, made from plain data when it is first looked at."""
+        content = self.content
+        if isinstance(content, str):
+            self.content = content = self.model.model_validate_json(content)
+        return content
+
+    @property
+    def data(self) -> str:
+        """The data as JSON, good in any case: as it arrived if it is plain, otherwise written anew."""
+        return self.content if isinstance(self.content, str) else self.content.to_bytes().decode()
 
 
 @dataclass(slots=True)
@@ -216,43 +240,54 @@ def decode(record: KafkaRecord, registry: Mapping[str, type[Event]], *, inbound:
         _refuse_repeated(headers)
     if attributes.get("ce_specversion") != b"1.0":
         _refuse_specversion(attributes)
-    event_id, source = _text(attributes, "ce_id"), _text(attributes, "ce_source")
-    event_type = _text(attributes, "ce_type")
+    event_id, source = _text(attributes, "ce_id"), _text(attributes, "ce_source", _repeated_text)
+    event_type = _text(attributes, "ce_type", _repeated_text)
     topic = record.topic
     model = registry.get(event_type)
-    home, validate = _reading(model) if model is not None else (None, None)
-    if validate is None or topic != home:
+    reading = _reading(model) if model is not None else None
+    if model is None or reading is None or topic != reading.topic:
         if not inbound:
             return Skipped(event_type)
         raise Unreadable(f"type {_shown(event_type)} is not one that {topic} carries")
-    event = _event(validate, record.value)
+    content = _content(reading, record.value)
     sequence = _sequence(attributes.get("ce_sequence"))
     if sequence is None:
         if not inbound:
             raise Unreadable("header ce_sequence is missing or no whole number")
         sequence = 0
     time = _time(attributes, record.timestamp, inbound)
-    return Delivery(event, event_id, source, time, sequence, topic, record.partition, record.offset)
+    return Delivery(content, event_id, source, time, sequence, topic, record.partition, record.offset, model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What reading an event asks of its model, kept here: attributes of a pydantic class are found by a slow path."""
+
+    topic: str
+    is_plain: Callable[[str], bool]
+    validate: Callable[[bytes], Event]
 
 
 @cache
-def _reading(model: type[Event]) -> tuple[str, Callable[[bytes], Event]]:
-    """Return topic and validator of a model, kept here: attributes of a pydantic class are found by a slow path."""
-    return model.TOPIC, model.__pydantic_validator__.validate_json
+def _reading(model: type[Event]) -> _Reading:
+    return _Reading(model.TOPIC, model.is_plain, model.__pydantic_validator__.validate_json)
 
 
-def _event(validate: Callable[[bytes], Event], data: bytes | None) -> Event:
+def _content(reading: _Reading, data: bytes | None) -> Event | str:
+    """Return plain data as it is, other data as the event that it holds."""
     if not data:
         raise Unreadable("the record has no data (a tombstone)" if data is None else "the data is empty")
     if len(data) > MAX_DATA_BYTES:
         raise Unreadable(f"the data has {len(data)} bytes, more than {MAX_DATA_BYTES}")
+    if data.isascii() and reading.is_plain(text := data.decode()):
+        return text
     # Two things that the JSON parser lets pass; looking for one rare byte first, by its number, is cheaper than for the word.
     if _BACKSLASH in data and _NUL_ESCAPE.search(data):
         raise Unreadable("the data holds the character NUL")
     if ((_N in data and b"NaN" in data) or (_I in data and b"Infinity" in data)) and _holds_not_json_number(data):
         raise Unreadable("the data is not JSON: NaN and Infinity are no numbers")
     try:
-        return validate(data)
+        return reading.validate(data)
     except ValidationError as error:
         reason = _reason(error, data)
     except Exception as error:  # a parser that fails in a new way must not stop a partition
@@ -300,19 +335,31 @@ def _refuse_specversion(attributes: dict[str, bytes | None]) -> NoReturn:
     raise Unreadable("header ce_specversion is not 1.0")
 
 
-def _text(attributes: dict[str, bytes | None], name: str) -> str:
+def _header_text(value: bytes) -> str:
+    """Return the text of a header. Raises ValueError with what is wrong."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+    if len(text) > MAX_ATTRIBUTE_CHARACTERS:
+        raise ValueError(f"has more than {MAX_ATTRIBUTE_CHARACTERS} characters")
+    if "\0" in text:
+        raise ValueError("holds the character NUL")
+    return text
+
+
+_repeated_text = lru_cache(maxsize=1024)(_header_text)
+"""The same for headers of which there are few, the type and the source."""
+
+
+def _text(attributes: dict[str, bytes | None], name: str, read: Callable[[bytes], str] = _header_text) -> str:
     value = attributes.get(name)
     if not value:
         raise Unreadable(f"header {name} is missing")
     try:
-        text = value.decode()
-    except UnicodeDecodeError:
-        raise Unreadable(f"header {name} is not UTF-8") from None
-    if len(text) > MAX_ATTRIBUTE_CHARACTERS:
-        raise Unreadable(f"header {name} has more than {MAX_ATTRIBUTE_CHARACTERS} characters")
-    if "\0" in text:
-        raise Unreadable(f"header {name} holds the character NUL")
-    return text
+        return read(value)
+    except ValueError as error:
+        raise Unreadable(f"header {name} {error}") from None
 
 
 def _sequence(value: bytes | None) -> int | None:
@@ -326,8 +373,12 @@ def _sequence(value: bytes | None) -> int | None:
 def _time(attributes: dict[str, bytes | None], timestamp_ms: int, inbound: bool) -> datetime:
     """Return the instant of publication: `ce_time`; on inbound topics, where it is missing, the record's timestamp."""
     if "ce_time" in attributes:
+        text = _text(attributes, "ce_time")
+        plain = plain_instant(text)
+        if plain is not None:
+            return plain
         try:
-            return _INSTANT_VALIDATOR.validate_python(_text(attributes, "ce_time"))  # type: ignore[no-any-return]
+            return _INSTANT_VALIDATOR.validate_python(text)  # type: ignore[no-any-return]
         except ValidationError as error:
             raise Unreadable(f"header ce_time: {error.errors(include_url=False)[0]['msg']}") from None
     if not inbound:

@@ -86,7 +86,8 @@ def test_our_own_headers_are_read_back() -> None:
         event_id=event.event_id, source="/tms", type=event.TYPE, time=time, key=event.key(), sequence=9, trace="00-a-b-01"
     )
     delivery = delivered(Record(event.TOPIC, 0, 1, b"A-1", event.to_bytes(), headers, -1))
-    assert delivery == Delivery(event, str(event.event_id), "/tms", time, 9, event.TOPIC, 0, 1)
+    assert delivery.event == event
+    assert delivery == Delivery(event, str(event.event_id), "/tms", time, 9, event.TOPIC, 0, 1, FreightCharged)
     assert dict(headers)["ce_time"] == b"2018-03-01T11:00:00+08:00"
     assert dict(headers)["ce_dataschema"] == b"urn:express-crm:event:freight.charged.v1"
 

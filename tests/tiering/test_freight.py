@@ -1,7 +1,9 @@
 """The ledger: every version once, the highest stands, totals exact at all times, whatever the order, batch or partition."""
 
 import asyncio
+import json
 import random
+from dataclasses import replace
 from datetime import UTC, timedelta
 
 import pytest
@@ -11,6 +13,8 @@ from services.tiering import freight
 from shared.db import Database, Scope
 from shared.events.freight import FreightCharged
 from shared.events.tiering import MonthRestated
+from shared.months import business_month
+from tests.deliveries import deliver
 from tests.tiering.make import World, account, at, charge
 
 
@@ -186,13 +190,45 @@ async def test_two_partitions_with_each_others_accounts_and_charges_never_deadlo
             for batch in batches:
                 async with connection.transaction():
                     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", freight.LEDGER)
-                    await connection.fetch(freight._POST, [freight._row(event) for event in batch])
+                    await connection.fetch(freight._POST, freight.as_json([deliver(event) for event in batch]))
         finally:
             await connection.close()
 
     await asyncio.gather(partition(pairs), partition([pair[::-1] for pair in pairs]))
     found = {key: value for key, value in (await world.totals()).items() if value != (0, 0)}
     assert found == _expected([event for pair in pairs for event in pair])
+
+
+PLAIN = [
+    {"charged_at": "2018-01-31T23:59:59.999999+08:00"},
+    {"charged_at": "2018-01-31T16:00:00Z"},
+    {"charged_at": "2018-02-01T06:14:59.123+14:15"},
+    {"charged_at": "2018-01-31T15:59:59-00:00"},
+    {"charged_at": "2020-02-29T12:00:00-14:59"},
+    {"amount_fen": 10**15, "weight_grams": 2**63 - 1, "version": 2**31 - 1},
+    {"amount_fen": 0, "weight_grams": 0, "product": "a: {[, 'null'"},
+    {"charge_no": " ~!#$%&'()*+,-./:;<=>?@[]^_`{|}", "waybill_no": "null", "product": None},
+]
+
+
+async def test_the_ledger_reads_plain_data_as_the_event_is_read(world: World) -> None:
+    """What goes to PostgreSQL as it arrived means there what it means here, to the microsecond; the last of two fields counts."""
+    base = {"version": 1, "waybill_no": "W", "account_no": "A-1", "amount_fen": 5, "charged_at": "2018-01-05T12:00:00+08:00"}
+    texts = [json.dumps({"charge_no": f"C{n}", **base, **fields}) for n, fields in enumerate(PLAIN)]
+    texts.append(texts[0][:-1].replace("C0", "C99") + ', "amount_fen": -0, "product": "std", "amount_fen": 7}')
+    assert all(FreightCharged.is_plain(text) for text in texts)
+    events = [FreightCharged.model_validate_json(text) for text in texts]
+    plain = [replace(deliver(event), content=text) for event, text in zip(events, texts, strict=True)]
+    async with world.db.transaction() as session:
+        assert await freight.post(session, plain) == []
+    async with world.db.transaction() as session:  # and the event itself is no other content
+        assert await freight.post(session, [deliver(event) for event in events]) == []
+    rows = {row["charge_no"]: row for row in await world.rows("SELECT * FROM charges")}
+    for event in events:
+        row = rows.pop(event.charge_no)
+        assert row.pop("month") == business_month(event.charged_at)
+        assert row == event.model_dump()
+    assert not rows
 
 
 async def test_what_a_shipper_or_a_branch_sees_of_the_ledger_is_its_own(world: World, web: Database) -> None:
