@@ -28,6 +28,7 @@ from shared.events.customer import AccountOpened, Membership, UnitChanged
 from shared.events.envelope import Event
 from shared.events.freight import FreightCharged
 from shared.events.shipments import Destination, Origin, ShipmentStatusChanged
+from shared.events.tickets import TicketOpened
 from shared.events.tiering import Assist, MovementDetected
 from shared.ids import natural_id
 from shared.scheduler import Scheduler
@@ -57,6 +58,7 @@ GENERAL_TASK = ("2018-03", "general", "B1")
 DECISION = natural_id("decision", OWN, "2018-03")
 TICKET = natural_id("ticket", "SF1234567890123", "damaged")
 REPORT, EXPORT = natural_id("report-definition", "example"), natural_id("export", "example")
+CAUSE = natural_id("cause", str(natural_id("movement", OWN, "2018-02", 1)), "inferred", "damaged_parcels")
 BLOCKS = ("cause", "satisfaction", "other_needs", "competitor", "news_passed_on")
 
 
@@ -121,6 +123,23 @@ def scans() -> list[Event]:
     ]
 
 
+def damage() -> Event:
+    return TicketOpened(
+        ticket_id=TICKET,
+        ticket_class="problem_parcel",
+        cause_hint="damaged",
+        waybill_no="SF1234567890123",
+        account_no=OWN,
+        branch_code=None,
+        priority="P2",
+        opened_at=at("2018-02-10"),
+        due_at=at("2018-02-12"),
+        state="open",
+        changed_at=at("2018-02-10"),
+        version=1,
+    )
+
+
 def movements() -> list[Event]:
     return [
         MovementDetected(
@@ -182,7 +201,7 @@ async def customer_world(database: Database, client: httpx2.AsyncClient, operato
 async def tiering_world(database: Database, client: httpx2.AsyncClient, operator: dict[str, str]) -> None:
     """Three months of freight, closed one after the other."""
     await _begin(database, at("2018-01-01"))
-    await _happen(database, TIERING, [*organisation(), *charges()])
+    await _happen(database, TIERING, [*organisation(), *charges(), damage()])
     for month in (2, 3, 4):
         async with database.transaction() as session:
             await session.execute(text("UPDATE business_clock SET at = :at"), {"at": at(f"2018-{month:02}-01", "00:30:00")})
@@ -332,6 +351,15 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "tiering.read_account_freight": lambda role: Probe("GET", "/v1/accounts/7551234567/freight?from=2018-01&to=2018-03"),
     "tiering.read_account_tiers": lambda role: Probe("GET", "/v1/accounts/7551234567/tiers"),
     "tiering.read_standing": lambda role: Probe("GET", "/v1/accounts/7551234567/standing"),
+    "tiering.list_concentration": lambda role: Probe("GET", "/v1/concentration?month=2018-03", shows='"unit_code":"B1"'),
+    "tiering.read_pareto": lambda role: Probe("GET", "/v1/pareto?month=2018-03", shows='"7551234567"'),
+    "tiering.list_causes": lambda role: Probe("GET", f"/v1/movements/{natural_id('movement', OWN, '2018-02', 1)}/causes"),
+    "tiering.judge_cause": lambda role: Probe(
+        "POST", f"/v1/causes/{CAUSE}/verdict", {"verdict": "confirmed"}, before="UPDATE movement_causes SET state = 'proposed'"
+    ),
+    "tiering.read_cause_quality": lambda role: Probe(
+        "GET", "/v1/causes/quality?from=2018-02&to=2018-02", shows='"damaged_parcels"'
+    ),
     "tiering.list_radar": lambda role: Probe("GET", "/v1/radar?month=2018-02", shows='"7551234567"'),
     "tiering.read_radar_quality": lambda role: Probe("GET", "/v1/radar/quality?from=2018-02&to=2018-02", shows='"judged":1'),
     "tiering.list_tiers": lambda role: Probe("GET", "/v1/tiers", shows='"7551234567"'),

@@ -18,6 +18,7 @@ Month = Annotated[str | None, typer.Option(help="Month as YYYY-MM; default: the 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
     app.command()(standing)
+    app.command()(concentration)
     app.add_typer(radar, name="radar")
 
 

@@ -1,6 +1,6 @@
 """Door: time passed. What tiering does at 00:30 of every business day, in this order."""
 
-from services.tiering import closing, quarter_sums, radar, readings, restatement
+from services.tiering import causes, closing, concentration, quarter_sums, radar, readings, restatement
 from services.tiering.designer import exports
 from services.tiering.reports import clock
 from shared.scheduler import Schedule
@@ -13,4 +13,6 @@ SCHEDULES = (
     Schedule("exports", exports.schedule),
     Schedule("radar", radar.run),
     Schedule("read_movements", readings.run),
+    Schedule("causes", causes.run),
+    Schedule("concentration", concentration.run),
 )

@@ -1,6 +1,6 @@
 """Door: something happened. Freight is posted; units, accounts and the facts of other services are kept."""
 
-from services.tiering import facts, freight, quarter_sums
+from services.tiering import causes, facts, freight, quarter_sums
 from shared.consumer import Subscription
 from shared.directory import note_units
 from shared.events.contacts import ContactRecorded
@@ -26,6 +26,7 @@ SUBSCRIPTIONS = (
     Subscription(TaskOverdueV1, facts.note_tasks),
     Subscription(TaskCancelledV1, facts.note_tasks),
     Subscription(ContactRecorded, facts.note_contacts),
+    Subscription(ContactRecorded, causes.note_contacts),
     Subscription(TicketOpened, facts.note_tickets),
     Subscription(TicketChanged, facts.note_tickets),
     Subscription(TicketResolved, facts.note_tickets),

@@ -14,6 +14,11 @@ from shared.events.fields import AccountNo, Instant, PublicId, UnitCode
 ContactChannel = Literal["visit", "phone", "sms", "email", "im"]
 ContactRole = Literal["district_head", "branch_manager", "outlet_staff", "care_rep", "planning"]
 ContactBlock = Literal["cause", "satisfaction", "other_needs", "competitor", "news_passed_on"]
+CauseCode = Literal[
+    "late_parcels", "damaged_parcels", "lost_parcels", "complaint", "price_rise", "product_dropped", "season", "competitor",
+    "business_closed", "moved_away", "other",
+]  # fmt: skip
+"""Why freight moved, as the shipper says it; the first seven are also inferred from what we know."""
 
 
 class ContactRecorded(Event):
@@ -35,6 +40,7 @@ class ContactRecorded(Event):
     role: ContactRole = Field(description="Role in which it was made.")
     unit_code: UnitCode = Field(description="Unit of the task.")
     staff_id: PublicId | None = Field(description="Who entered it, where the directory of staff gives opaque ids; else null.")
+    cause_code: CauseCode | None = Field(default=None, description="Why freight moved, as the shipper said it, if asked.")
 
     def identity(self) -> tuple[str | int, ...]:
         """A contact is recorded once."""

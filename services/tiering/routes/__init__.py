@@ -2,6 +2,8 @@
 
 from services.tiering.routes import (
     axes,
+    causes,
+    concentration,
     decisions,
     designer,
     freight,
@@ -23,6 +25,8 @@ router = Router(
     movements.router,
     standing.router,
     radar.router,
+    concentration.router,
+    causes.router,
     axes.router,
     policies.router,
     designer.router,

@@ -1,0 +1,144 @@
+"""Why freight moved: asked, or inferred with the ids that say so; judged by people; the hit rate."""
+
+from typing import Any
+
+import pytest
+
+from shared.events.retention import TaskOpened
+from shared.events.tickets import TicketOpened, TicketRefuted
+from shared.ids import natural_id
+from tests.serving import bearer
+from tests.tiering.make import World, account, at, charge
+from tests.tiering.test_facts import contact, happen, task, ticket
+from tests.tiering.test_routes import Desk
+from tests.tiering.test_standing import desk
+
+__all__ = ["desk"]
+
+
+def movement(account_no: str, month: str = "2018-03") -> str:
+    return str(natural_id("movement", account_no, month, 1))
+
+
+async def causes(world: World, account_no: str) -> dict[str, dict[str, Any]]:
+    rows = await world.rows(
+        "SELECT * FROM movement_causes WHERE account_no = :account AND origin = 'inferred'", account=account_no
+    )
+    return {row["cause"]: row for row in rows}
+
+
+async def fall(world: World, *names: str, product: str | None = None) -> None:
+    """Freight of January and February, and a third of it in March; everything closed."""
+    more = {"product": product, "weight_grams": 1000}
+    for name in names:
+        for month, count in ((1, 6), (2, 6), (3, 2)):
+            await world.post(
+                *(charge(f"{name}-{month}-{n}", name, 1000, at(f"2018-0{month}-1{n}"), **more) for n in range(count))
+            )
+
+
+async def close(world: World) -> None:
+    for day in ("2018-02-01", "2018-03-01", "2018-04-01"):
+        await world.run(day)
+
+
+@pytest.mark.row("T-28")
+async def test_tickets_speak_where_they_are_of_these_two_months_and_stand(world: World) -> None:
+    await world.open(account("V"), account("W"))
+    await fall(world, "V", "W")
+    late = [
+        ticket(TicketOpened, "open", ticket_id=natural_id("ticket", n, "late"), opened_at=opened, account_no=who)
+        for n, (who, opened) in enumerate(
+            [
+                ("V", at("2018-02-01", "00:00:00")), ("V", at("2018-03-31", "23:59:59")), ("V", at("2018-01-31", "23:59:59")),
+                ("V", at("2018-04-01", "00:00:00")), ("W", at("2018-03-05")),
+            ]
+        )
+    ]  # fmt: skip
+    gone = {
+        "ticket_id": natural_id("ticket", "X", "lost"),
+        "cause_hint": "lost",
+        "opened_at": at("2018-03-05"),
+        "account_no": "V",
+    }
+    await happen(
+        world,
+        *late,
+        ticket(TicketOpened, "open", **gone), ticket(TicketRefuted, "refuted", version=2, **gone),
+        ticket(TicketOpened, "open", ticket_id=natural_id("ticket", "Y"), ticket_class="complaint", cause_hint=None,
+               opened_at=at("2018-03-05"), account_no="W"),
+    )  # fmt: skip
+    await close(world)
+    found = await causes(world, "V")
+    assert set(found) == {"late_parcels"}, "one refuted, two outside of the two months"
+    assert found["late_parcels"]["evidence"] == {
+        "tickets": 2,
+        "ticket_ids": [str(natural_id("ticket", n, "late")) for n in (0, 1)],
+    }
+    assert set(await causes(world, "W")) == {"complaint"}, "one late parcel is everybody's"
+
+
+@pytest.mark.row("T-28")
+async def test_the_ledger_speaks_of_prices_and_products(world: World) -> None:
+    await world.open(*(account(name) for name in ("DEARER", "SAME", "DROPS", "LESS")))
+    for name, factor in (("DEARER", 110), ("SAME", 109)):
+        charges = (
+            [(1, n, 1000, 1000) for n in range(6)] + [(2, n, 10 * factor, 1000) for n in range(6)] + [(3, 0, 10 * factor, 1000)]
+        )
+        await world.post(
+            *(charge(f"{name}-{m}-{n}", name, fen, at(f"2018-0{m}-1{n}"), weight_grams=grams) for m, n, fen, grams in charges)
+        )
+    before, after = at("2018-02-03"), at("2018-03-03")
+    for name, rest in (("DROPS", 700), ("LESS", 699)):
+        lines = [("1", 1000, before, "STD"), ("2", 2000, before, "COLD"), ("3", rest, after, "STD"), ("4", 1, after, "COLD")]
+        await world.post(*(charge(f"{name}-{no}", name, fen, when, product=product) for no, fen, when, product in lines))
+    await close(world)
+    dearer = (await causes(world, "DEARER"))["price_rise"]["evidence"]
+    assert (dearer["per"], dearer["before_fen"], dearer["after_fen"], len(dearer["charge_nos"])) == ("kg", 1000, 1100, 7)
+    assert "price_rise" not in await causes(world, "SAME"), "9 % are below 10"
+    assert (await causes(world, "DROPS"))["product_dropped"]["evidence"] == {
+        "product": "COLD", "previous_fen": 2000, "current_fen": 1, "charge_nos": ["DROPS-2"],
+    }  # fmt: skip
+    assert "product_dropped" not in await causes(world, "LESS"), "everything fell, not this product"
+
+
+@pytest.mark.row("T-28")
+async def test_the_shipper_is_asked_and_people_judge(world: World, desk: Desk) -> None:
+    await world.open(account("V"))
+    await fall(world, "V")
+    damaged = ticket(TicketOpened, "open", cause_hint="damaged", opened_at=at("2018-03-05"))
+    await happen(world, damaged)
+    await close(world)
+    path = f"/v1/movements/{movement('V')}/causes"
+    (inferred,) = (await desk.get(path))["items"]
+    assert (inferred["cause"], inferred["state"], inferred["evidence"]["tickets"]) == ("damaged_parcels", "proposed", 1)
+    assert await desk.get(path, "branch_manager", "B3") == 404
+    assert await desk.get(f"/v1/movements/{movement('nobody')}/causes") == 404
+
+    await happen(
+        world, task(TaskOpened), contact(1, cause_code="competitor"), contact(2, cause_code="damaged_parcels"), contact(3)
+    )
+    await happen(world, contact(4, cause_code="competitor"))
+    asked, also, _ = (await desk.get(path))["items"]
+    assert [asked["cause"], also["cause"]] == ["competitor", "damaged_parcels"]
+    assert asked["evidence"] == {"contact_ids": [str(natural_id("contact", 1))]}
+    assert asked["state"] == "confirmed"
+
+    async def judge(cause: str, verdict: str, unit: str = "B1") -> Any:
+        header = bearer(desk.settings, "branch_manager", unit)
+        answer = await desk.client.post(f"/v1/causes/{cause}/verdict", json={"verdict": verdict}, headers=header)
+        return answer.json()["state"] if answer.status_code == 200 else answer.status_code
+
+    quality = "/v1/causes/quality?from=2018-03&to=2018-03"
+    assert (await desk.items(quality))[0]["hit_rate"] is None, "nobody has judged yet: no data, not 0"
+    assert await judge(inferred["cause_id"], "refuted") == "refuted"
+    assert (await desk.items(quality))[0]["hit_rate"] == 0
+    assert await judge(inferred["cause_id"], "confirmed") == "confirmed"
+    assert await judge(inferred["cause_id"], "confirmed", unit="B3") == 404
+    assert await judge(inferred["cause_id"], "perhaps") == 422
+    assert await judge(asked["cause_id"], "refuted") == 409
+    assert await desk.items(quality) == [
+        {"cause": "damaged_parcels", "inferred": 1, "confirmed": 1, "refuted": 0, "hit_rate": 1.0, "asked_too": 1, "agreed": 1}
+    ]
+    assert await desk.items("/v1/causes/quality?from=2018-02&to=2018-02") == []
+    assert await desk.get("/v1/causes/quality?from=2018-03&to=2018-02") == 422
