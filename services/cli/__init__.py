@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from services.cli import events, live, local, policies, processes, scores, tiers
+from services.cli import events, live, local, policies, processes, reports, scores, tiers
 
 app = typer.Typer(
     name="crm",
@@ -29,6 +29,7 @@ tiers.register(app)
 live.register(app)
 scores.register(app)
 policies.register(app)
+reports.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -35,6 +35,13 @@ class Door:
 
     async def ask(self, method: str, path: str, body: Any = None) -> Any:
         """Return the answer. Raises Refused with the problem, CommandError where nobody answers."""
+        return (await self._answer(method, path, body)).json()
+
+    async def fetch(self, path: str) -> bytes:
+        """Return the content of a file. Raises like `ask`."""
+        return (await self._answer("GET", path)).content
+
+    async def _answer(self, method: str, path: str, body: Any = None) -> httpx2.Response:
         import httpx2
 
         try:
@@ -42,7 +49,7 @@ class Door:
         except httpx2.TransportError as error:
             raise CommandError("The suite does not answer; is it running (make run)?") from error
         if answer.is_success:
-            return answer.json()
+            return answer
         try:
             problem = answer.json()
         except ValueError:
