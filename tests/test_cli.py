@@ -16,6 +16,7 @@ from services.cli import main
         (["parked", "retry"], "Say one number from `crm parked list`, or --all."),
         (["parked", "list", "--service", "sales"], "There is no service sales"),
         (["outbox", "republish", "--since", "yesterday"], "yesterday is no instant with an offset and no age"),
+        (["report", "export", "some-id", "report.docx"], "report.docx does not end with one of .html, .pdf, .xlsx, .csv, .json."),
         (["import", "shipments", "/nowhere.csv", "--dry-run"], "/nowhere.csv is missing"),
     ],
     ids=lambda given: " ".join(given) if isinstance(given, list) else "",

@@ -10,8 +10,11 @@ import pytest
 from sqlalchemy import text
 
 from services.tiering.main import app
+from services.tiering.models import ReportRow
+from services.tiering.policies import document
 from services.tiering.reports import clock
-from services.tiering.reports.documents import digest_of
+from services.tiering.reports.building import assemble
+from services.tiering.reports.documents import digest_of, to_plain
 from services.tiering.subscriptions import SUBSCRIPTIONS
 from shared.consumer import Dispatcher
 from shared.events.envelope import Event
@@ -130,13 +133,13 @@ async def april(world: World) -> World:
     return world
 
 
-def section(document: dict[str, Any], heading: str) -> dict[str, Any]:
-    (found,) = [one for one in document["sections"] if heading in one["heading"]]
+def section(made: dict[str, Any], heading: str) -> dict[str, Any]:
+    (found,) = [one for one in made["sections"] if heading in one["heading"]]
     return found
 
 
-def rows(document: dict[str, Any], heading: str, table: int = 0) -> list[Any]:
-    return section(document, heading)["tables"][table]["rows"]
+def rows(made: dict[str, Any], heading: str, table: int = 0) -> list[Any]:
+    return section(made, heading)["tables"][table]["rows"]
 
 
 def names(table: dict[str, Any]) -> list[str]:
@@ -180,8 +183,8 @@ async def test_count_and_ratio_of_maintenance_per_responsible(desk, april):
 
 @pytest.mark.row("T-45")
 async def test_a_district_without_accounts_has_no_ratio_rather_than_0(desk, april):
-    document = await desk.document(unit_id("D2"), "ops_hq", "HQ")
-    assert rows(document, "Maintenance count") == [["合计 total", "D2", 0, 0, 0, None, 0, 0, 0]]
+    said = await desk.document(unit_id("D2"), "ops_hq", "HQ")
+    assert rows(said, "Maintenance count") == [["合计 total", "D2", 0, 0, 0, None, 0, 0, 0]]
 
 
 @pytest.mark.row("T-45")
@@ -215,16 +218,16 @@ async def test_quality_by_timeliness_and_completeness_with_a_grade_given_by_a_pe
 @pytest.mark.row("T-45", "T-48")
 async def test_problems_their_causes_and_the_analysts_advice(desk, april):
     await desk.post(f"/v1/reports/{ANALYSIS}/advice", text="Ask sorting for a second shift.")
-    document = await desk.document(ANALYSIS)
+    said = await desk.document(ANALYSIS)
     problems = "Problems followed up"
-    assert rows(document, problems) == [
+    assert rows(said, problems) == [
         ["B1", 1, 0, 0.0, 0.0, 1],
         ["B2", 1, 1, 100.0, 100.0, 0],
         ["D1 合计 total", 2, 1, 50.0, 50.0, 1],
     ]
-    assert rows(document, problems, 1) == [["late", 1, 0, 1], ["sorting", 1, 1, 0]]
-    assert [row[1] for row in rows(document, problems, 2)] == ["K1"]
-    assert section(document, problems)["paragraphs"] == ["建议 Advice: Ask sorting for a second shift. (local-analyst)"]
+    assert rows(said, problems, 1) == [["late", 1, 0, 1], ["sorting", 1, 1, 0]]
+    assert [row[1] for row in rows(said, problems, 2)] == ["K1"]
+    assert section(said, problems)["paragraphs"] == ["建议 Advice: Ask sorting for a second shift. (local-analyst)"]
 
 
 @pytest.mark.row("T-47")
@@ -238,23 +241,23 @@ async def test_branches_are_compared_by_each_measure(desk, april):
 
 @pytest.mark.row("T-42")
 async def test_the_movement_report_is_a_section_of_the_monthly_analysis(desk, april):
-    document = await desk.document(ANALYSIS)
+    said = await desk.document(ANALYSIS)
     assert (await desk.get(f"/v1/reports/{ANALYSIS}"))["due_on"] == "2018-05-12"
-    assert rows(document, "异动客户", 0) == [["B1", "零发件 zero month", 1, 1, 0]]
-    assert [row[0] for row in rows(document, "异动客户", 1)] == ["G"]
+    assert rows(said, "异动客户", 0) == [["B1", "零发件 zero month", 1, 1, 0]]
+    assert [row[0] for row in rows(said, "异动客户", 1)] == ["G"]
 
 
 @pytest.mark.row("T-50")
 async def test_average_amount_and_churn_by_tier_with_both_formulas(desk, april):
-    document = await desk.document(ANALYSIS)
-    found = rows(document, "户均金额与流失率")
+    said = await desk.document(ANALYSIS)
+    found = rows(said, "户均金额与流失率")
     assert found[0] == ["VIP", 20_000_000, 20_000_000, 0.0, 10, 2_000_000, 10, 0, 0.0]
     assert found[1] == ["重点 key", 1_600_000, 1_600_000, 0.0, 13, 123_077, 13, 0, 0.0]
     # G had freight in January alone: at the start of April it counted, at its end it has had none for three months.
     assert found[2] == ["一般 general", 0, 0, None, 0, None, 1, 1, 100.0]
-    said = " ".join(section(document, "户均金额与流失率")["paragraphs"])
-    assert "freight of the period ÷ accounts with freight in it" in said
-    assert "accounts lost in the period ÷ accounts at its start" in said
+    formulas = " ".join(section(said, "户均金额与流失率")["paragraphs"])
+    assert "freight of the period ÷ accounts with freight in it" in formulas
+    assert "accounts lost in the period ÷ accounts at its start" in formulas
     first = await desk.document(natural_id("report", "monthly_analysis", "D1", "2018-01"))
     assert [row[6:] for row in rows(first, "户均金额与流失率")] == [[None, None, None]] * 2
 
@@ -316,8 +319,8 @@ async def test_the_districts_quarter_is_due_on_the_15th_also_on_a_rest_day(desk,
     assert [one["role"] for one in read["recipients"]["to"]] == ["district_head", "ops_hq"]
     listed = await desk.get("/v1/reports?type=quarterly_district")
     assert [one["period"] for one in listed["items"]] == ["2018-Q1"]
-    document = await desk.document(read["report_id"])
-    assert "休息日, 不顺延 rest day, not moved" in document["subtitle"]
+    said = await desk.document(read["report_id"])
+    assert "休息日, 不顺延 rest day, not moved" in said["subtitle"]
 
 
 @pytest.fixture
@@ -546,3 +549,56 @@ async def test_a_second_run_of_a_close_makes_no_second_report(april):
     async with april.db.transaction() as session:
         await clock.run(session, at("2018-05-01", "00:30:00"))
     assert await april.rows("SELECT report_id, state, created_at FROM reports ORDER BY report_id") == before
+
+
+@pytest.mark.row("T-38", "T-39", "T-40")
+async def test_under_the_old_policy_the_old_reports_are_made_with_their_days(desk, april):
+    old = document.plain(document.shipped("2007-old"))
+    await april.publish("old", "2018-04-01", reports=old["reports"])
+    for day in ("2018-06-01", "2018-07-01"):
+        await april.run(day)
+    found = {
+        (one["report_type"], one["unit_code"], one["period"]): (one["due_on"], one["title"])
+        for one in (await desk.get("/v1/reports?limit=200", "ops_hq", "HQ"))["items"]
+        if one["policy_version"] == "old"
+    }
+    assert found["movement_monthly", "D1", "2018-05"] == ("2018-06-12", "异动客户分析报告")
+    assert found["movement_monthly", "D1", "2018-06"] == ("2018-07-12", "异动客户分析报告")
+    assert found["quarterly_analysis", "D1", "2018-Q2"] == ("2018-07-15", "月结客户季度分析报告")
+    assert found["quarterly_network", "HQ", "2018-Q2"] == ("2018-07-15", "全网月结客户季度分析报告")
+    assert {name for name, _, _ in found} == {"movement_monthly", "quarterly_analysis", "quarterly_network"}
+    monthly = await desk.document(natural_id("report", "movement_monthly", "D1", "2018-05"))
+    assert [one["heading"].partition(" ")[0] for one in monthly["sections"]] == [
+        "异动客户",
+        "异动跟进与效果",
+        "客户问题跟进与解决",
+    ]
+
+
+@pytest.mark.row("T-54")
+async def test_the_districts_quarter_shows_monthly_and_quarterly_movements(desk, april):
+    quarterly = await desk.document(natural_id("report", "quarterly_district", "D1", "2018-Q1"))
+    kinds = {row[1].partition(" ")[0] for row in rows(quarterly, "异动客户")}
+    assert {"跌幅过半", "零发件"} <= kinds
+    told = await april.rows("SELECT DISTINCT kind FROM quarter_movements WHERE quarter = '2018-01-01'")
+    names_of = {"riser": "上升最大", "decliner": "下滑最大", "rise": "上升", "fall": "下滑", "resumed": "恢复"}
+    assert {names_of[one["kind"]] for one in told} <= kinds
+
+
+@pytest.mark.row("T-51")
+async def test_the_average_amount_is_shown_against_the_year_before(world):
+    await world.open(account("A", "B1"), account("B", "B2"))
+    for year, amount in ((2018, 100_000), (2019, 150_000)):
+        await world.post(
+            charge(f"A-{year}", "A", amount, at(f"{year}-03-10")), charge(f"B-{year}", "B", 50_000, at(f"{year}-03-10"))
+        )
+    await world.run("2019-04-01")
+    report = natural_id("report", "monthly_analysis", "D1", "2019-03")
+    async with world.db.transaction() as session:
+        row = await session.get_one(ReportRow, report)
+        made = to_plain((await assemble(session, row, at("2019-04-01"))).document)
+    assert rows(made, "户均金额走势")[-1] == ["2019-03", 100_000, 75_000, 33.3]
+    assert rows(made, "户均金额走势")[-2] == ["2019-02", None, None, None]
+    assert rows(made, "户均金额走势", 1) == [["B1", 150_000, 100_000, 50.0], ["B2", 50_000, 50_000, 0.0]]
+    (chart,) = section(made, "户均金额走势")["charts"]
+    assert (chart["kind"], chart["series"]["本年 now"][-1]) == ("line", 100_000)
