@@ -14,12 +14,19 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from bench import close, ingest, memory, read_360
+from bench import close, ingest, memory, read_360, read_while_rescoring, rescore
 from bench.measuring import Figure, WrongTotalError
 from bench.servers import Bench, bench_servers
 
 Workload = Callable[[Bench], Awaitable[list[Figure]]]
-WORKLOADS: dict[str, Workload] = {"ingest": ingest.run, "read_360": read_360.run, "close": close.run, "memory": memory.run}
+WORKLOADS: dict[str, Workload] = {
+    "ingest": ingest.run,
+    "read_360": read_360.run,
+    "close": close.run,
+    "memory": memory.run,
+    "rescore": rescore.run,
+    "read_while_rescoring": read_while_rescoring.run,
+}
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 LOCAL = Path(__file__).parents[1] / ".local"
 

@@ -6,19 +6,17 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import date
 from typing import Any
 
 import asyncpg
 
 from bench import closing_by_hand
-from bench.closing_data import DIGEST, INSTANT, MONTH, Expected, expect_close, fill
+from bench.closing_data import BRANCHES, DIGEST, INSTANT, MONTH, Expected, expect_close, fill
 from bench.measuring import Figure, Program, Run, alternate, cpu_between, cpu_by_process, cpu_of, cpu_seconds, expect
 from bench.servers import Bench
 from services.tiering import closing
 from services.tiering.freight import LEDGER
 from shared.db import Database
-from shared.months import add_months, last_day
 from shared.scheduler import record_run
 
 GOAL = 1.5
@@ -60,10 +58,7 @@ def _by_hand(bench: Bench, expected: Expected, rows: set[str]) -> Program:
             before, began = cpu_seconds(), time.perf_counter()
             async with connection.transaction():
                 await connection.execute("SET LOCAL work_mem = '64MB'")
-                await connection.execute(
-                    closing_by_hand.STATEMENT,
-                    *(MONTH, add_months(MONTH, -1), add_months(MONTH, -2), last_day(MONTH), INSTANT, date(2025, 12, 1)),
-                )
+                await closing_by_hand.decide(connection, MONTH, INSTANT)
             run = Run(1, time.perf_counter() - began, cpu_between(before, cpu_seconds()))
             await connection.close()
             await check_decisions(owner, expected, rows)
@@ -137,8 +132,12 @@ async def check_events(owner: asyncpg.Connection, expected: Expected) -> None:
     kinds = await owner.fetch("SELECT kind, count(*) AS n FROM movements WHERE month = $1 GROUP BY kind", MONTH)
     half = expected.movers // 2
     expect("movements", {row["kind"]: row["n"] for row in kinds}, {"fall_over_half": half, "zero_month": expected.movers - half})
+    decliners = BRANCHES * min(4, expected.movers // BRANCHES)
+    kinds = await owner.fetch("SELECT kind, count(*) AS n FROM quarter_movements WHERE detected_at = $1 GROUP BY kind", INSTANT)
+    quarterly = {"decliner": decliners, "fall": expected.movers - decliners}
+    expect("quarterly movements", {row["kind"]: row["n"] for row in kinds}, {k: n for k, n in quarterly.items() if n})
     found = {row["type"]: row["n"] for row in await owner.fetch("SELECT type, count(*) AS n FROM outbox GROUP BY type")}
-    movers = expected.movers
-    events = {"tiering.tiers-changed.v1": movers, "tiering.movement-detected.v1": movers, "tiering.month-closed.v1": 1}
+    changes = ("tiers-changed", "movement-detected", "quarter-movement-detected")
+    events = {"tiering.month-closed.v1": 1} | {f"tiering.{name}.v1": expected.movers for name in changes}
     expect("events", found, events)
     expect("runs recorded", await owner.fetchval("SELECT count(*) FROM schedule_runs"), 1)

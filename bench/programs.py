@@ -28,10 +28,15 @@ class ProgramError(Exception):
     """A program ended before it had answered."""
 
 
-async def measure(module: str, job: dict[str, Any], seconds: float = 900.0) -> tuple[Run, dict[str, Any]]:
-    """Run a program once and return its figures (it answers with `amount` and `seconds`) and its whole answer."""
+async def measure(
+    module: str, job: dict[str, Any], seconds: float = 900.0, python: str = sys.executable
+) -> tuple[Run, dict[str, Any]]:
+    """Run a program once and return its figures (it answers with `amount` and `seconds`) and its whole answer.
+
+    `python` is the interpreter of another environment where a program needs one.
+    """
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
+        python,
         *("-m", module, str(os.getpid())),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,

@@ -14,7 +14,6 @@ from bench.measuring import Figure, Run, WrongTotalError, alternate, cpu_between
 from bench.read_360 import compare_page, zipf_requests
 from services.tiering import closing, freight
 from shared.db import Database
-from shared.months import add_months, last_day
 from shared.scheduler import record_run
 from tests.conftest import Server
 from tests.deliveries import deliver
@@ -104,8 +103,7 @@ async def test_the_statement_by_hand_writes_every_column_as_the_suite_does(
     await close.check_decisions(owner, closed, rows)
     month = closing_data.MONTH
     await owner.execute("DELETE FROM decisions WHERE month = $1", month)
-    before = (add_months(month, -1), add_months(month, -2))
-    await owner.execute(closing_by_hand.STATEMENT, month, *before, last_day(month), closing_data.INSTANT, date(2025, 12, 1))
+    await closing_by_hand.decide(owner, month, closing_data.INSTANT)
     await close.check_decisions(owner, closed, rows)
     await _refused(
         owner,
