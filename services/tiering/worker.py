@@ -6,4 +6,4 @@ from services.tiering.subscriptions import SUBSCRIPTIONS
 from services.tiering.trials import requests as trials
 from shared.worker import Worker
 
-WORKER = Worker("tiering", SUBSCRIPTIONS, SCHEDULES, background=(trials.work, making.make_exports))
+WORKER = Worker("tiering", SUBSCRIPTIONS, SCHEDULES, background=(trials.do_trials, making.make_exports))

@@ -119,7 +119,7 @@ def total_of(months: Mapping[str, Any]) -> dict[str, Any]:
     return total
 
 
-async def work(database: Database) -> None:
+async def do_trials(database: Database) -> None:
     """Do what is asked for, for ever: what a worker does beside its doors."""
     own = Database(database.service, database.url, "worker", 2)
     try:
@@ -163,20 +163,30 @@ async def _run(database: Database, trial: PolicyTrial) -> None:
 
     async with database.transaction() as session:
         await session.execute(_of(trial).values(state="running", done_steps=0, started_at=wall_now()))
-    alone = Database(database.service, database.url, "worker", 1)
+    alone = [Database(database.service, database.url, "worker", 1) for _ in whatif.SIDES]
     try:
-        async with alone.transaction(isolation="REPEATABLE READ") as session:
+        async with alone[0].transaction(isolation="REPEATABLE READ") as session:
             books = await _books(session, trial)
-            months = whatif.months_of(trial.first_month, trial.last_month)
-            shown = await whatif.run(session, books, months, progress)
+            async with alone[1].transaction(isolation="REPEATABLE READ") as other:
+                await _same_snapshot(session, other)
+                today, tried = await whatif.side(session, books["today"]), await whatif.side(other, books["tried"])
+                months = whatif.months_of(trial.first_month, trial.last_month)
+                shown = await whatif.run(today, tried, months, progress)
             reports = await reports_touched(session, books, shown)
-        async with alone.transaction() as session:
+        async with alone[0].transaction() as session:
             await _keep(session, trial, shown, [books[side].base.policy_version for side in whatif.SIDES], reports)
     except (ValueError, LookupError) as error:  # the version no longer agrees with what it inherits
         async with database.transaction() as session:
             await session.execute(_of(trial).values(state="failed", ended_at=wall_now(), error=str(error)[:500]))
     finally:
-        await alone.close()
+        for one in alone:
+            await one.close()
+
+
+async def _same_snapshot(session: AsyncSession, other: AsyncSession) -> None:
+    """Let the other transaction see exactly what this one sees; it is its first statement."""
+    snapshot = (await session.execute(text("SELECT pg_export_snapshot()"))).scalar_one()
+    await other.execute(text(f"SET TRANSACTION SNAPSHOT '{snapshot}'"))
 
 
 def _of(trial: PolicyTrial) -> Any:

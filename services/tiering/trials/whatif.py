@@ -1,13 +1,16 @@
 """A policy tried on real history (规则试算): the closes of past months, decided once by today's policy and once by the other.
 
-The very statements of the close run, in one snapshot: temporary tables of the same names stand before the real ones, so that
-nothing that is in force is read as a decision or written. Both sides are decided month by month and compared at once; months
-that no later close looks back to are dropped, so that the length of the history does not matter.
+The very statements of the close run, on one snapshot: temporary tables of the same names stand before the real ones, so that
+nothing that is in force is read as a decision or written. Each side has a connection of its own, so that both are decided at
+once; the tried side hands each month's decisions over to today's, which compares. Months that no later close looks back to are
+dropped, so that the length of the history does not matter.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from io import BytesIO
 from typing import Any
 
 import asyncpg
@@ -23,10 +26,15 @@ from shared.months import add_months, is_quarter_end, month_text, quarter_start
 SIDES = ("today", "tried")
 BY_MONTH = ("decisions",)
 """Shadowed tables that a close looks back into, a partition a month."""
-WHOLE = ("movements", "quarter_movements", "milestones", "month_closes")
-"""Shadowed tables that only grow."""
+COMPARED = ("movements", "quarter_movements")
+"""Shadowed tables that are compared after each close and then emptied."""
+RULE_SETS = {"movements": "monthly", "quarter_movements": "quarterly"}
+WHOLE = (*COMPARED, "milestones", "month_closes")
+"""Shadowed tables without parts."""
 KEYED = ("milestones",)
 """Those whose key decides what is written; the others go without, since each account is decided once a month."""
+AHEAD = 2
+"""Closes by which the tried side may be ahead of the comparison."""
 LOOK_BACK = 6
 """Months that a close may look back to among the decisions."""
 AXES = {
@@ -80,56 +88,97 @@ def months_of(first: date, last: date) -> list[date]:
     return found
 
 
-async def run(session: AsyncSession, books: Mapping[str, PolicyBook], months: Sequence[date], progress: Progress) -> Shown:
-    """Decide the months under both books and compare; the accounts that differ stand in the temporary table `trial_accounts`.
+@dataclass(frozen=True, slots=True)
+class Side:
+    """One policy and the connection that decides by it."""
+
+    session: AsyncSession
+    connection: asyncpg.Connection
+    book: PolicyBook
+
+
+async def side(session: AsyncSession, book: PolicyBook) -> Side:
+    """Make a side's tables in the session's transaction; its connection is for this trial alone."""
+    connection = await driver(session)
+    await connection.execute("SET temp_buffers = '64MB'")  # before the first temporary table
+    await connection.execute("SET LOCAL search_path = trial, public, pg_catalog")
+    for table in (*BY_MONTH, *WHOLE):
+        await connection.execute(_shadow(table))
+    return Side(session, connection, book)
+
+
+async def run(today: Side, tried: Side, months: Sequence[date], progress: Progress) -> Shown:
+    """Decide the months on both sides and compare; the accounts that differ stand in today's temporary table `trial_accounts`.
 
     The close of the quarter before the first month is decided too, so that movements have the tier that was in force.
     """
-    connection = await driver(session)
-    await connection.execute(_TRIAL_ACCOUNTS)
-    for side in SIDES:
-        for table in (*BY_MONTH, *WHOLE):
-            await connection.execute(_shadow(side, table))
+    await today.connection.execute(_TRIAL_ACCOUNTS)
+    for copy, of in _COPIES.items():
+        await today.connection.execute(f"CREATE TEMP TABLE {copy} ON COMMIT DROP AS {of} LIMIT 0")
+    steps = [add_months(quarter_start(months[0]), -1), *months]
+    handed: asyncio.Queue[dict[str, bytes]] = asyncio.Queue(AHEAD)
     shown = Shown()
-    for step, month in enumerate([add_months(quarter_start(months[0]), -1), *months]):
-        for side in SIDES:
-            await _close(session, connection, side, month, books[side])
-        if step:
-            await _compare(connection, shown, month, books, is_last=month == months[-1])
-        await _forget(connection, add_months(month, -LOOK_BACK))
-        await progress(step + 1)
+    async with asyncio.TaskGroup() as both:
+        both.create_task(_hand_over(tried, steps, handed))
+        for step, month in enumerate(steps):
+            await _close(today, month)
+            await _receive(today.connection, await handed.get())
+            if step:
+                await _compare(today.connection, shown, month, is_last=month == months[-1])
+            await _forget(today.connection, month)
+            await progress(step + 1)
     return shown
 
 
-async def _close(session: AsyncSession, connection: asyncpg.Connection, side: str, month: date, book: PolicyBook) -> None:
-    """Decide a month on one side's tables, which bear the real names meanwhile."""
+async def _hand_over(tried: Side, steps: Sequence[date], handed: asyncio.Queue[dict[str, bytes]]) -> None:
+    """Decide one side's months ahead of the comparison, and hand over what is compared."""
+    for month in steps:
+        await _close(tried, month)
+        copies = {}
+        for copy, query in _COPIES.items():
+            into = BytesIO()
+            wanted = f"{query} WHERE month = '{month}'" if copy == "tried_decisions" else query
+            await tried.connection.copy_from_query(wanted, output=into, format="binary")
+            copies[copy] = into.getvalue()
+        await _forget(tried.connection, month)
+        await handed.put(copies)
+
+
+async def _receive(connection: asyncpg.Connection, copies: Mapping[str, bytes]) -> None:
+    for copy, content in copies.items():
+        await connection.execute(f"TRUNCATE pg_temp.{copy}")
+        await connection.copy_to_table(copy, source=BytesIO(content), format="binary")
+
+
+async def _close(side: Side, month: date) -> None:
+    """Decide a month on one side's tables."""
     for table in BY_MONTH:
-        await connection.execute(
-            f"CREATE TEMP TABLE {_partition(side, table, month)} PARTITION OF pg_temp.{side}_{table} "
-            f"FOR VALUES IN ('{month}') ON COMMIT DROP"
+        await side.connection.execute(
+            f"CREATE TEMP TABLE {_partition(table, month)} PARTITION OF pg_temp.{table} FOR VALUES IN ('{month}') ON COMMIT DROP"
         )
-    for table in (*BY_MONTH, *WHOLE):
-        await connection.execute(f"ALTER TABLE pg_temp.{side}_{table} RENAME TO {table}")
     instant = datetime.combine(add_months(month, 1), time(0, 30), SHANGHAI)
-    await closing.decide_month(session, month, instant, book)
-    for table in (*BY_MONTH, *WHOLE):
-        await connection.execute(f"ALTER TABLE pg_temp.{table} RENAME TO {side}_{table}")
+    await closing.decide_month(side.session, month, instant, side.book)
 
 
-async def _compare(
-    connection: asyncpg.Connection, shown: Shown, month: date, books: Mapping[str, PolicyBook], *, is_last: bool
-) -> None:
+async def _forget(connection: asyncpg.Connection, month: date) -> None:
+    """Drop what no later month is decided or compared by."""
+    for table in BY_MONTH:
+        await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{_partition(table, add_months(month, -LOOK_BACK))}")
+    for table in COMPARED:
+        await connection.execute(f"TRUNCATE pg_temp.{table}")
+
+
+async def _compare(connection: asyncpg.Connection, shown: Shown, month: date, *, is_last: bool) -> None:
     axes = [axis for axis in AXES if axis == "grade" or is_quarter_end(month)]
     for row in await connection.fetch(_axes_sql(axes), month):
         _note_axis(shown.at(row["unit_code"], month), row)
-    for rule_set in ("monthly", "quarterly") if is_quarter_end(month) else ("monthly",):
-        period = quarter_start(month) if rule_set == "quarterly" else month
-        for row in await connection.fetch(_MOVEMENTS[rule_set], period):
+    for table, rule_set in RULE_SETS.items():
+        for row in await connection.fetch(_movements_sql(table)):
             for name in ("today", "tried", "gained", "lost"):
                 count(shown.at(row["unit_code"], month), row[name], "movements", rule_set, row["kind"], name)
-        for row in await connection.fetch(_TASKS[rule_set], period):
-            for side in SIDES:
-                count(shown.at(row["unit_code"], month), row[side], "tasks", row["role"], side)
+        for row in await connection.fetch(_tasks_sql(table)):
+            for name in SIDES:
+                count(shown.at(row["unit_code"], month), row[name], "tasks", row["role"], name)
     listed = [axis for axis in axes if axis != "grade" or is_last]
     if listed:
         await connection.execute(_accounts_sql(listed), month)
@@ -146,35 +195,35 @@ def _note_axis(counts: Counts, row: asyncpg.Record) -> None:
         count(counts, number, axis, way)
 
 
-async def _forget(connection: asyncpg.Connection, month: date) -> None:
-    for side in SIDES:
-        for table in BY_MONTH:
-            await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{_partition(side, table, month)}")
+def _partition(table: str, month: date) -> str:
+    return f"{table}_{month:%Y_%m}"
 
 
-def _partition(side: str, table: str, month: date) -> str:
-    return f"{side}_{table}_{month:%Y_%m}"
-
-
-def _shadow(side: str, table: str) -> str:
+def _shadow(table: str) -> str:
     keys, parts = "", ""
     if table in BY_MONTH:
         parts = " PARTITION BY LIST (month)"
     elif table in KEYED:
         keys = " INCLUDING INDEXES"
-    return f"CREATE TEMP TABLE {side}_{table} (LIKE public.{table} INCLUDING DEFAULTS{keys}){parts} ON COMMIT DROP"
+    return f"CREATE TEMP TABLE {table} (LIKE public.{table} INCLUDING DEFAULTS{keys}){parts} ON COMMIT DROP"
 
 
+_MOVED = "SELECT account_no, kind, branch_code, responsible_role FROM pg_temp."
+_COPIES = {
+    "tried_decisions": f"SELECT account_no, {', '.join(AXES)} FROM pg_temp.decisions",
+    **{f"tried_{table}": f"{_MOVED}{table}" for table in COMPARED},
+}
+"""What is handed over, and how it is asked."""
 # Kept until the results are written, in a transaction of their own.
 _TRIAL_ACCOUNTS = """
 CREATE TEMP TABLE trial_accounts (account_no text, month date, axis text, unit_code text, today text, tried text)"""
 
-_BOTH = """FROM pg_temp.today_decisions a JOIN pg_temp.tried_decisions b ON b.month = $1 AND b.account_no = a.account_no"""
+_BOTH = "FROM pg_temp.decisions a JOIN pg_temp.tried_decisions b ON b.account_no = a.account_no"
 
 
 def _axes_sql(axes: Sequence[str]) -> str:
     """Return the query of how many accounts of each unit hold what on both sides; grouped before the axes are taken apart."""
-    columns = [f"{side}.{axis}" for axis in axes for side in "ab"]
+    columns = [f"{name}.{axis}" for axis in axes for name in "ab"]
     named = ", ".join(f"{column} AS {column.replace('.', '_')}" for column in columns)
     values = ", ".join(f"('{axis}', {_text(f'g.a_{axis}')}, {_text(f'g.b_{axis}')})" for axis in axes)
     return f"""
@@ -189,38 +238,31 @@ FROM grouped g, LATERAL (VALUES {values}) AS v (axis, today, tried) GROUP BY 1, 
 def _accounts_sql(axes: Sequence[str]) -> str:
     """Return the statement that lists the accounts that differ."""
     values = ", ".join(f"('{axis}', {_text(f'a.{axis}')}, {_text(f'b.{axis}')})" for axis in axes)
+    differ = " OR ".join(f"a.{axis} IS DISTINCT FROM b.{axis}" for axis in axes)
     return f"""
 INSERT INTO pg_temp.trial_accounts
 SELECT a.account_no, $1, v.axis, coalesce(a.branch_code, {ROOT_UNIT}), v.today, v.tried
-{_BOTH}, LATERAL (VALUES {values}) AS v (axis, today, tried) WHERE a.month = $1 AND v.today <> v.tried"""
+{_BOTH}, LATERAL (VALUES {values}) AS v (axis, today, tried) WHERE a.month = $1 AND ({differ}) AND v.today <> v.tried"""
 
 
 def _text(column: str) -> str:
     return f"coalesce({column}::text, 'none')"
 
 
-def _movements_sql(table: str, period: str) -> str:
+def _movements_sql(table: str) -> str:
     """Return the query of a rule set's movements by unit and kind: on both sides, and only on one."""
     return f"""
 SELECT coalesce(a.branch_code, b.branch_code, {ROOT_UNIT}) AS unit_code, kind,
        count(a.account_no) AS today, count(b.account_no) AS tried,
        count(*) FILTER (WHERE a.account_no IS NULL) AS gained, count(*) FILTER (WHERE b.account_no IS NULL) AS lost
-FROM (SELECT * FROM pg_temp.today_{table} WHERE {period} = $1) AS a
-     FULL JOIN (SELECT * FROM pg_temp.tried_{table} WHERE {period} = $1) AS b USING (account_no, kind)
-GROUP BY 1, 2 ORDER BY 1, 2"""
+FROM pg_temp.{table} AS a FULL JOIN pg_temp.tried_{table} AS b USING (account_no, kind) GROUP BY 1, 2 ORDER BY 1, 2"""
 
 
-def _tasks_sql(table: str, period: str) -> str:
+def _tasks_sql(table: str) -> str:
     """Return the query of the tasks that a rule set's movements open: one each, for the role that answers for it."""
-    sides = " UNION ALL ".join(
-        f"SELECT '{side}' AS side, branch_code, responsible_role FROM pg_temp.{side}_{table} WHERE {period} = $1"
-        for side in SIDES
-    )
     return f"""
 SELECT coalesce(branch_code, {ROOT_UNIT}) AS unit_code, responsible_role AS role,
        count(*) FILTER (WHERE side = 'today') AS today, count(*) FILTER (WHERE side = 'tried') AS tried
-FROM ({sides}) AS both_sides GROUP BY 1, 2 ORDER BY 1, 2"""
-
-
-_MOVEMENTS = {"monthly": _movements_sql("movements", "month"), "quarterly": _movements_sql("quarter_movements", "quarter")}
-_TASKS = {"monthly": _tasks_sql("movements", "month"), "quarterly": _tasks_sql("quarter_movements", "quarter")}
+FROM (SELECT 'today' AS side, branch_code, responsible_role FROM pg_temp.{table}
+      UNION ALL SELECT 'tried', branch_code, responsible_role FROM pg_temp.tried_{table}) AS both_sides
+GROUP BY 1, 2 ORDER BY 1, 2"""
