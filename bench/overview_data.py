@@ -58,6 +58,14 @@ SELECT s, natural_id(s || n), 1, 'A' || lpad(n::text, 8, '0'), true, '2026-02-28
                          'state', 'open', 'branch_code', 'B1', 'detected_at', '2026-03-01T00:30:00+08:00')::text,
        '2026-02-28 16:30+00'
 FROM generate_series(0, $1 - 1, 10) AS n, unnest('{movements,tasks,tickets}'::text[]) AS s"""
+_SCORES = """
+INSERT INTO overview_scores
+SELECT 'A' || lpad(n::text, 8, '0'), 1, json_build_object(
+    'as_of', '2026-03-01T00:30:00+08:00', 'month', '2026-02', 'rfm', json_build_object(
+        'recency_score', 1 + n % 5, 'frequency_score', 1 + n / 5 % 5, 'money_score', 1 + n / 25 % 5),
+    'clv_fen', n * 1000, 'churn_risk', n % 101,
+    'forecast', json_build_object('forecast_fen', n * 100, 'low_fen', n * 80, 'high_fen', n * 120))::text
+FROM generate_series(0, $1 - 1) AS n"""
 _PREPARED = """
 CREATE TABLE prepared (account_no text COLLATE "C" PRIMARY KEY, body text NOT NULL) WITH (toast_tuple_target = 8160);
 INSERT INTO prepared SELECT account_no, read_account_360(account_no, '', '', 'on') FROM account_360;
@@ -72,7 +80,7 @@ async def fill(database: Database, owner: asyncpg.Connection, accounts: int) -> 
     units += [Unit(f"O{n}", "outlet", f"B{n % BRANCHES}") for n in range(OUTLETS)]
     async with database.transaction() as session:
         await apply_units(session, units, [1] * len(units))
-    for statement in (_ACCOUNTS, _PARCELS, _TIERS, _ITEMS):
+    for statement in (_ACCOUNTS, _PARCELS, _TIERS, _SCORES, _ITEMS):
         await owner.execute(statement, accounts)
     await owner.execute(_MONTHS, accounts, MONTHS)
     await owner.execute("INSERT INTO closed_months VALUES ('2026-02-01', '2026-02-28 16:30+00')")
@@ -81,7 +89,7 @@ async def fill(database: Database, owner: asyncpg.Connection, accounts: int) -> 
     for first in range(0, accounts, CHUNK):
         numbers = [account_no(n) for n in range(first, min(first + CHUNK, accounts))]
         async with database.transaction() as session:
-            for part in ("head", "tiers", "parcels", "movements", "tasks", "tickets"):
+            for part in ("head", "tiers", "scores", "parcels", "movements", "tasks", "tickets"):
                 rendering.touch(session, part, numbers)
             rendering.touch_months(session, [(number, month) for number in numbers for month in MONTHS])
     await owner.execute(_PREPARED)
@@ -121,6 +129,7 @@ async def expected_page(owner: asyncpg.Connection, account: str) -> dict[str, An
             "as_of": _instant(max(month["as_of"] for month in months)),
             "months": [{"month": f"{month:%Y-%m}", "amount_fen": amounts.get(month, 0)} for month in MONTHS],
         },
+        "scores": _expected_scores(int(account[1:])),
         **{
             section: await _expected_items(owner, account, section, row["opened_on"])
             for section in ("movements", "tasks", "tickets")
@@ -135,6 +144,17 @@ async def expected_page(owner: asyncpg.Connection, account: str) -> dict[str, An
                 for parcel in parcels[:20]
             ],
         },
+    }
+
+
+def _expected_scores(n: int) -> dict[str, Any]:
+    return {
+        "as_of": "2026-03-01T00:30:00+08:00",
+        "month": "2026-02",
+        "rfm": {"recency_score": 1 + n % 5, "frequency_score": 1 + n // 5 % 5, "money_score": 1 + n // 25 % 5},
+        "clv_fen": n * 1000,
+        "churn_risk": n % 101,
+        "forecast": {"forecast_fen": n * 100, "low_fen": n * 80, "high_fen": n * 120},
     }
 
 

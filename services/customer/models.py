@@ -130,6 +130,15 @@ class ClosedMonth(Base):
     closed_at: Mapped[datetime]
 
 
+class OverviewScores(Base):
+    """The scores of an account as tiering last said them; `scores` is the section of the page, as JSON."""
+
+    __tablename__ = "overview_scores"
+    account_no: Mapped[str] = mapped_column(CODE, primary_key=True)
+    sequence: Mapped[int] = mapped_column(BigInteger)
+    scores: Mapped[str]
+
+
 class OverviewItem(Base):
     """One movement, task or ticket as its owner last published it; `item` is what the owner's list shows of it, as JSON.
 
@@ -170,7 +179,8 @@ class Account360(Base):
     """The page of an account (客户360视图), ready to be read: rendered from the overview tables, never decided upon.
 
     `head` is the account and its unit path, null while no parcel, charge or opening has named the account. `head`, `movements`,
-    `tasks`, `tickets` and `parcels` are JSON as it is answered; tiers and months depend on the clock: the read finishes them.
+    `tasks`, `tickets`, `parcels` and `scores` are JSON as it is answered; tiers and months depend on the clock: the read finishes
+    them.
     """
 
     __tablename__ = "account_360"
@@ -189,3 +199,4 @@ class Account360(Base):
     tasks: Mapped[str | None]
     tickets: Mapped[str | None]
     parcels: Mapped[str | None]
+    scores: Mapped[str | None]

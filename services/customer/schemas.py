@@ -282,6 +282,32 @@ class PageParcels(PageSection):
     items: list[PageParcel] = Field(max_length=20)
 
 
+class PageRfm(AnswerModel):
+    """Recency, frequency and money: the fifth of the whole organisation, 5 the best."""
+
+    recency_score: int = Field(ge=1, le=5)
+    frequency_score: int = Field(ge=1, le=5)
+    money_score: int = Field(ge=1, le=5)
+
+
+class PageForecast(AnswerModel):
+    """Freight expected of the month after, in fen, and the interval that holds four of five outcomes."""
+
+    forecast_fen: int
+    low_fen: int
+    high_fen: int
+
+
+class PageScores(PageSection):
+    """What tiering thinks the account is worth; all null before its first close with freight, and to a shipper."""
+
+    month: MonthText | None = Field(description="Closed month that the scores stand on.")
+    rfm: PageRfm | None
+    clv_fen: int | None = Field(description="Freight expected of the next twelve months, discounted.")
+    churn_risk: int | None = Field(ge=0, le=100)
+    forecast: PageForecast | None
+
+
 class Account360(AnswerModel):
     """Everything about one account on one page."""
 
@@ -289,6 +315,7 @@ class Account360(AnswerModel):
     unit_path: list[str] = Field(description="From headquarters down to the account's unit.")
     tiers: PageTiers
     freight: PageFreight
+    scores: PageScores
     movements: PageMovements
     tasks: PageTasks
     tickets: PageTickets

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.customer import provisional
-from services.customer.customer_360 import freight, items, parcels, tiers
+from services.customer.customer_360 import freight, items, parcels, scores, tiers
 from shared.consumer import Subscription
 from shared.events import (
     FreightCharged,
@@ -13,6 +13,7 @@ from shared.events import (
     MovementDetected,
     MovementRestated,
     MovementWithdrawn,
+    ScoresChanged,
     ShipmentStatusChanged,
     TaskCancelled,
     TaskCancelledV1,
@@ -50,6 +51,7 @@ SUBSCRIPTIONS = (
     Subscription(FreightCharged, note_charges),
     Subscription(TiersChanged, tiers.note_tiers),
     Subscription(MonthClosed, tiers.note_close),
+    Subscription(ScoresChanged, scores.note_scores),
     Subscription(MovementDetected, items.note_movements),
     Subscription(MovementRestated, items.note_movements),
     Subscription(MovementWithdrawn, items.note_movements),

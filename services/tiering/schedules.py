@@ -3,10 +3,12 @@
 from services.tiering import causes, closing, concentration, quarter_sums, radar, readings, restatement
 from services.tiering.designer import exports
 from services.tiering.reports import clock
+from services.tiering.scores import jumps, refresh
 from shared.scheduler import Schedule
 
 SCHEDULES = (
     Schedule("close", run_alone=closing.close_months, due=closing.is_due),
+    Schedule("scores", run_alone=refresh.refresh, due=refresh.is_due),
     Schedule("rejudge", restatement.rejudge),
     Schedule("forget_past_quarters", quarter_sums.forget_past_quarters),
     Schedule("reports", clock.run),
@@ -15,4 +17,5 @@ SCHEDULES = (
     Schedule("read_movements", readings.run),
     Schedule("causes", causes.run),
     Schedule("concentration", concentration.run),
+    Schedule("risk-events", jumps.follow_events),
 )

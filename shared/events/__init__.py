@@ -26,6 +26,7 @@ from shared.events.radar import RadarCleared, RadarRaised
 from shared.events.reports import ReportIssued
 from shared.events.retention import TaskCancelled, TaskClaimed, TaskDone, TaskOpened, TaskOverdue
 from shared.events.retention_v1 import TaskCancelledV1, TaskClaimedV1, TaskDoneV1, TaskOpenedV1, TaskOverdueV1
+from shared.events.scores import ScoresChanged
 from shared.events.shipments import KNOWN_STATUSES, ShipmentStatusChanged
 from shared.events.tickets import TicketChanged, TicketOpened, TicketRefuted, TicketResolved
 from shared.events.tiering import (
@@ -92,6 +93,7 @@ TYPES: dict[str, type[Event]] = {
         ReportIssued,
         RadarRaised,
         RadarCleared,
+        ScoresChanged,
         TaskOpened,
         TaskClaimed,
         TaskDone,
@@ -135,6 +137,7 @@ __all__ = [
     "Record",
     "Rejected",
     "ReportIssued",
+    "ScoresChanged",
     "ShipmentStatusChanged",
     "Skipped",
     "TaskCancelled",

@@ -115,6 +115,23 @@ def closed(month: date = date(2018, 3, 1)) -> events.MonthClosed:
     return events.MonthClosed(month=month, quarter=quarter, closed_at=closed_at, accounts=1)
 
 
+def scores(account_no: str = "A1", version: int = 1, churn_risk: int = 12) -> events.ScoresChanged:
+    return events.ScoresChanged(
+        account_no=account_no,
+        month=date(2018, 3, 1),
+        version=version,
+        scored_at=at("2018-04-01", "00:30:00"),
+        recency_score=5,
+        frequency_score=4,
+        money_score=3,
+        clv_fen=250_000,
+        churn_risk=churn_risk,
+        forecast_fen=20_000,
+        forecast_low_fen=15_000,
+        forecast_high_fen=25_000,
+    )
+
+
 def movement(
     event: type[Any] = events.MovementDetected,
     account_no: str = "A1",

@@ -22,7 +22,7 @@ from shared.db import Database, Scope
 from shared.events.envelope import Delivery
 from shared.problems import NotFound
 from tests.customer import make
-from tests.customer.make import at, charge, closed, movement, said, scan, set_clock, task, ticket, tiers
+from tests.customer.make import at, charge, closed, movement, said, scan, scores, set_clock, task, ticket, tiers
 from tests.deliveries import deliver
 
 pytestmark = pytest.mark.row("C-18", "X-23")
@@ -60,6 +60,8 @@ def story() -> list[Delivery[Any]]:
         deliver(movement(), 2, at("2018-04-01", "00:30:00")),
         deliver(movement(events.MovementRestated, version=2, current_fen=1800), 4, at("2018-04-11", "00:30:00")),
         deliver(movement(month=date(2018, 2, 1), kind="zero_month", zero_months=1), 5, at("2018-04-11", "00:30:00")),
+        deliver(scores(), 6, at("2018-04-01", "00:30:00")),
+        deliver(scores(version=2, churn_risk=37), 7, at("2018-04-05", "00:30:00")),
         deliver(task(), 1, at("2018-04-01", "00:30:00")),
         deliver(task(events.TaskClaimed, version=2, state="claimed"), 2, at("2018-04-02")),
         deliver(ticket(), 1, at("2018-03-05")),
@@ -101,12 +103,13 @@ async def test_a_story_in_any_order_and_twice_gives_one_page(db: Database, web: 
         told = story()
         if seed:
             async with db.transaction() as session:
-                for table in ("charges", "months", "tiers", "items", "parcels"):
+                for table in ("charges", "months", "tiers", "scores", "items", "parcels"):
                     await session.execute(text(f"DELETE FROM overview_{table}"))
                 await session.execute(text("DELETE FROM closed_months"))
                 await session.execute(
                     text(
-                        "UPDATE account_360 SET movements = NULL, tasks = NULL, tickets = NULL, parcels = NULL, months = '{}', "
+                        "UPDATE account_360 SET scores = NULL, "
+                        "movements = NULL, tasks = NULL, tickets = NULL, parcels = NULL, months = '{}', "
                         "freight_as_of = NULL, tiers_as_of = NULL, service_tier = NULL, contribution_grade = NULL"
                     )
                 )
@@ -168,6 +171,14 @@ EXPECTED = {
             {"month": "2018-03", "amount_fen": 1800},
             {"month": "2018-04", "amount_fen": 700},
         ],
+    },
+    "scores": {
+        "as_of": "2018-04-05T00:30:00+08:00",
+        "month": "2018-03",
+        "rfm": {"recency_score": 5, "frequency_score": 4, "money_score": 3},
+        "clv_fen": 250_000,
+        "churn_risk": 37,
+        "forecast": {"forecast_fen": 20_000, "low_fen": 15_000, "high_fen": 25_000},
     },
     "movements": {
         "as_of": "2018-04-11T00:30:00+08:00",
@@ -307,6 +318,24 @@ async def test_a_new_account_has_an_empty_page(db: Database, web: Database, acco
     months = [item["month"] for item in answer["freight"]["months"]]
     assert (months[0], months[-1]) == ("2016-12", "2018-01")
     assert {item["amount_fen"] for item in answer["freight"]["months"]} == {0}
+
+
+@pytest.mark.row("C-63")
+async def test_the_page_shows_what_tiering_thinks_the_account_is_worth(db: Database, web: Database, account: str) -> None:
+    """And to the shipper itself an empty section: what the carrier thinks of it is not its business."""
+    empty = {
+        "as_of": "2017-05-04T00:00:00+08:00",
+        "month": None,
+        "rfm": None,
+        "clv_fen": None,
+        "churn_risk": None,
+        "forecast": None,
+    }
+    assert (await page(web))["scores"] == empty
+    await arrive(db, deliver(scores(version=2, churn_risk=37), 2, at("2018-04-05", "00:30:00")))
+    await arrive(db, deliver(scores(), 1, at("2018-04-01", "00:30:00")))
+    assert (await page(web))["scores"] == EXPECTED["scores"]
+    assert (await page(web, scope=Scope(account_no="A1")))["scores"] == empty
 
 
 async def test_the_running_month_follows_the_business_clock(db: Database, web: Database, account: str) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from shared.db import before_commit, driver
 
 Section = Literal["movements", "tasks", "tickets"]
-Part = Literal["head", "tiers", "parcels", "movements", "tasks", "tickets"]
+Part = Literal["head", "tiers", "scores", "parcels", "movements", "tasks", "tickets"]
 PARCELS_SHOWN = 20
 
 _OPEN = """
@@ -35,6 +35,10 @@ UPDATE account_360 p
 SET service_tier = t.service_tier, contribution_grade = t.contribution_grade, quarter_end = t.quarter_end, month = t.month,
     tiers_as_of = t.as_of
 FROM overview_tiers t WHERE t.account_no = p.account_no AND p.account_no = ANY($1::text[])"""
+
+_SCORES = """
+UPDATE account_360 p SET scores = s.scores FROM overview_scores s
+WHERE s.account_no = p.account_no AND p.account_no = ANY($1::text[])"""
 
 _FREIGHT = """
 UPDATE account_360 p SET months = p.months || f.months, freight_as_of = greatest(p.freight_as_of, f.as_of)
@@ -73,6 +77,7 @@ FROM unnest($1::text[]) AS k (account_no), LATERAL (
 _RENDER: dict[Part, str] = {
     "head": _HEAD,
     "tiers": _TIERS,
+    "scores": _SCORES,
     "parcels": _PARCELS,
     "movements": _ITEMS.format(section="movements"),
     "tasks": _ITEMS.format(section="tasks"),

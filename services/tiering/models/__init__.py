@@ -27,9 +27,11 @@ from services.tiering.models.reports import (
     ReportRow,
     ReportSnapshot,
 )
+from services.tiering.models.scores import Behaviour, Evaluation, ForecastError, Score, ScoreInput, ScoreModel
 
 __all__ = [
     "Base",
+    "Behaviour",
     "BranchPace",
     "BranchSeason",
     "Charge",
@@ -38,9 +40,11 @@ __all__ = [
     "Decision",
     "DirtyMark",
     "DistributionList",
+    "Evaluation",
     "Export",
     "ExportPart",
     "Extract",
+    "ForecastError",
     "Milestone",
     "MonthBaseline",
     "MonthClose",
@@ -64,6 +68,9 @@ __all__ = [
     "ReportRow",
     "ReportSnapshot",
     "Restatement",
+    "Score",
+    "ScoreInput",
+    "ScoreModel",
     "TaskFact",
     "TicketFact",
 ]

@@ -122,7 +122,15 @@ class Radar(Section):
 
 
 class Scores(Section):
-    """Numbers of the scores."""
+    """Numbers of the scores (C-63, T-60, T-61): the CLV's interest, accounts that a fit needs, jumps of risk."""
+
+    discount_percent: Percent = 10
+    least_accounts: Annotated[int, Field(ge=50, le=1_000_000)] = 200
+    damaged_points: Percent = 25
+    lost_points: Percent = 30
+    late_points: Percent = 10
+    overdue_points: Percent = 10
+    halved_after_days: Annotated[int, Field(ge=1, le=365)] = 30
 
 
 class Report(Section):

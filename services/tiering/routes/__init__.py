@@ -13,6 +13,7 @@ from services.tiering.routes import (
     radar,
     rectifications,
     reports,
+    scores,
     standing,
     tiers,
 )
@@ -33,4 +34,5 @@ router = Router(
     kpis.router,
     reports.router,
     rectifications.router,
+    scores.router,
 )

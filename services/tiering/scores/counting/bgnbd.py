@@ -5,16 +5,23 @@ is no churn score (measured AUC .316 on CDNOW) and is not offered here.
 """
 
 import numpy as np
-from scipy.special import betaln, digamma, gammaln, hyp2f1
+from scipy.special import betainc, betaln, digamma, gammaln
 
 from services.tiering.scores.counting.fitting import Fit, maximise
 from services.tiering.scores.counting.histories import Array, Histories
 
 NAMES = ("r", "alpha", "a", "b")
+MOST_PURCHASES = 500
+NEGLIGIBLE = 1e-7
 
 
-def log_likelihood(parameters: Array, histories: Histories) -> tuple[Array, Array, Array]:
-    """Return each history's log-likelihood, and its share of alive and of lost (logarithms of the two terms over their sum)."""
+def log_likelihood(parameters: Array, histories: Histories) -> Array:
+    """Return each history's log-likelihood."""
+    return _terms(parameters, histories)[0]
+
+
+def _terms(parameters: Array, histories: Histories) -> tuple[Array, Array, Array]:
+    """Return the same, and the logarithms of what the terms of alive and of lost are in it."""
     r, alpha, a, b = parameters
     x, t_x, age = histories.x, histories.t_x, histories.age
     common = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + betaln(a, b + x) - betaln(a, b)
@@ -28,7 +35,7 @@ def objective(parameters: Array, histories: Histories) -> tuple[float, Array]:
     """Return the log-likelihood of all and its derivatives by r, alpha, a, b."""
     r, alpha, a, b = parameters
     x, t_x, age, weight = histories.x, histories.t_x, histories.age, histories.weight
-    each, alive, lost = log_likelihood(parameters, histories)
+    each, alive, lost = _terms(parameters, histories)
     share, other = np.exp(alive), np.exp(lost)
     total = digamma(a + b) - digamma(a + b + x)
     slope = np.stack(
@@ -49,12 +56,19 @@ def fit(histories: Histories) -> Fit:
 
 
 def expected_purchases(parameters: tuple[float, ...], histories: Histories, horizon: float) -> Array:
-    """Return the purchases expected within the horizon after `age`, given the history. Source: the paper's equation 10."""
+    """Return the purchases expected within the horizon after `age`, given the history.
+
+    The paper's equation 10 as a sum: the n-th purchase is made where the clock ticks n times, and none before it was the last.
+    The closed form divides by a - 1, and its hypergeometric series overflows where all customers buy at nearly one rate.
+    """
     r, alpha, a, b = parameters
-    if abs(a - 1) < 1e-6:  # the formula's limit exists, its terms do not
-        a = 1 + 1e-6
-    x, age = histories.x, histories.age
-    series = hyp2f1(r + x, b + x, a + b + x - 1, horizon / (alpha + age + horizon))
-    grown = (a + b + x - 1) / (a - 1) * (1 - ((alpha + age) / (alpha + age + horizon)) ** (r + x) * series)
-    _, alive, _ = log_likelihood(np.asarray([r, alpha, a, b]), histories)
-    return np.asarray(np.maximum(grown * np.exp(alive), 0.0))
+    x, reached = histories.x, horizon / (alpha + histories.age + horizon)
+    _, alive, _ = _terms(np.asarray(parameters), histories)
+    expected, stays = np.zeros_like(x), np.exp(alive)
+    for n in range(1, MOST_PURCHASES + 1):
+        made = betainc(n, r + x, reached)
+        expected += stays * made
+        if float(np.max(made, initial=0.0)) < NEGLIGIBLE:
+            break
+        stays = stays * (b + x + n - 1) / (a + b + x + n - 1)
+    return expected

@@ -1,0 +1,99 @@
+"""Writes the scores of all accounts by one statement: each looks its history up, and the rest is arithmetic on its own row."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tiering.placement import ROOT_UNIT
+from services.tiering.scores.jumps import JUMPED
+from services.tiering.scores.rules import LOST_AFTER, RULE_RISK
+
+Z80 = 1.2816
+"""Four of five normal errors lie within so many standard deviations."""
+
+FEATURES = """
+ln(({s}.silence + 0.001) / (1.001 - {s}.silence)), least({i}.recency, 12),
+CASE WHEN {i}.previous_fen > 0 THEN greatest(({i}.previous_fen - {i}.amount_fen)::double precision / {i}.previous_fen, -1)
+     ELSE 0 END,
+{i}.months_12::double precision / least({i}.age + 1, 12), ln(1 + {i}.charges_12)"""
+"""SQL of the churn model's features for an input `{i}` and what holds its silence `{s}`, in the order of `churning.FEATURES`."""
+
+
+async def write_scores(
+    session: AsyncSession, month: date, estimates: Sequence[tuple[Any, ...]], params: Mapping[str, Any]
+) -> int:
+    """Write the scores of the month from its inputs, whatever stood there before. Returns how many."""
+    columns = list(zip(*estimates, strict=True)) or [()] * 6
+    names = ("x", "t_x", "age", "expected_months", "discounted_months", "silence")
+    looked_up = {name: list(column) for name, column in zip(names, columns, strict=True)}
+    await session.execute(text("DELETE FROM scores WHERE month = :month"), {"month": month})
+    written = await session.execute(text(_WRITE), {"month": month, **looked_up, **params})
+    return int(written.rowcount)  # type: ignore[attr-defined]
+
+
+def model_params(value: Mapping[str, Any], churn: Mapping[str, Any], cuts: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Return the parameters of the statement that come from the models."""
+    worth = value.get("parameters")
+    weights = (churn.get("model") or {}).get("weights")
+    return {
+        "fitted": worth is not None,
+        **{name: float(worth[name]) if worth else 2.0 for name in ("p", "q", "gamma")},
+        "by_model": weights is not None,
+        **{f"w{place}": float(weights[place]) if weights else 0.0 for place in range(6)},
+        **{f"{name}_cuts": list(found) for name, found in cuts.items()},
+    }
+
+
+def _fifth(value: str, cuts: str) -> str:
+    """SQL of `rules.quintile`: how many of the cuts lie below the value."""
+    return f"(1 + (SELECT count(*) FROM unnest(CAST(:{cuts}_cuts AS bigint[])) AS c WHERE {value} > c))::smallint"
+
+
+_LINEAR = " + ".join([":w0", *(f"CAST(:w{place} AS double precision) * f.f{place}" for place in range(1, 6))]).replace(
+    ":w0", "CAST(:w0 AS double precision)"
+)
+
+# The arithmetic of doubles is the same on every run, since no sum of many is among it.
+_WRITE = f"""
+WITH estimates AS (
+    SELECT * FROM unnest(CAST(:x AS integer[]), CAST(:t_x AS integer[]), CAST(:age AS integer[]),
+                         CAST(:expected_months AS double precision[]), CAST(:discounted_months AS double precision[]),
+                         CAST(:silence AS double precision[]))
+        AS e (x, t_x, age, expected_months, discounted_months, silence)
+), shown AS (
+    SELECT unit_code, by_model, CASE WHEN actual_fen > 0 THEN
+               least(1.0, CASE WHEN by_model THEN level_error_fen ELSE naive_error_fen END::double precision / actual_fen)
+               ELSE 1.0 END AS error_share
+    FROM forecast_errors WHERE month = :month
+), jumps AS ({JUMPED}), scored AS (
+    SELECT i.*, e.expected_months, e.silence, {RULE_RISK.format(i="i")} AS rule_risk,
+           round(e.discounted_months * CASE
+               WHEN CAST(:fitted AS boolean)
+               THEN CAST(:p AS double precision) * (CAST(:gamma AS double precision) + i.repeat_fen)
+                    / (CAST(:p AS double precision) * (i.active_months - 1) + CAST(:q AS double precision) - 1)
+               ELSE i.total_fen::double precision / i.active_months END)::bigint AS clv_fen,
+           coalesce(b.by_model, false) AS by_model, coalesce(b.error_share, 1.0) AS error_share, coalesce(j.points, 0) AS jump
+    FROM score_inputs i
+         JOIN estimates e ON e.x = i.active_months - 1 AND e.t_x = i.age - i.recency AND e.age = i.age
+         LEFT JOIN shown b ON b.unit_code = coalesce(i.branch_code, {ROOT_UNIT})
+         LEFT JOIN jumps j ON j.account_no = i.account_no
+    WHERE i.month = :month
+), judged AS (
+    SELECT s.*, CASE WHEN CAST(:by_model AS boolean) AND s.recency < {LOST_AFTER}
+                     THEN round(100 / (1 + exp(-greatest(-500, least(500, {_LINEAR})))))::integer
+                ELSE s.rule_risk END AS base_risk,
+           CASE WHEN s.by_model THEN s.level_fen ELSE s.naive_fen END AS forecast_fen,
+           CASE WHEN s.judged >= 3 THEN {Z80} * sqrt(CASE WHEN s.by_model THEN s.level_square ELSE s.naive_square END)
+                ELSE {Z80} * s.error_share * CASE WHEN s.by_model THEN s.level_fen ELSE s.naive_fen END END AS half_width
+    FROM scored s CROSS JOIN LATERAL (SELECT {FEATURES.format(i="s", s="s")}) AS f (f1, f2, f3, f4, f5)
+)
+INSERT INTO scores (month, account_no, version, recency_score, frequency_score, money_score, expected_months, silence, clv_fen,
+                    rule_risk, base_risk, jump, risk, at_risk_fen, forecast_fen, low_fen, high_fen, by_model)
+SELECT :month, account_no, 1, {_fifth("-recency", "recency")}, {_fifth("charges_12", "frequency")},
+       {_fifth("amount_12_fen", "money")}, expected_months, silence, clv_fen, rule_risk, base_risk, jump,
+       least(100, base_risk + jump), (clv_fen::numeric * least(100, base_risk + jump) / 100)::bigint, forecast_fen,
+       greatest(0, round(forecast_fen - half_width))::bigint, round(forecast_fen + half_width)::bigint, by_model
+FROM judged"""
