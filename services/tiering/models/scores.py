@@ -8,7 +8,6 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.tiering.models.base import CODE, FEN, Base
-from services.tiering.models.ledger import Charge
 
 
 class ScoreInput(Base):
@@ -162,4 +161,3 @@ class Behaviour(Base):
 _AT_RISK: Any = desc(Score.at_risk_fen)
 Index("scores_at_risk", Score.month, _AT_RISK, Score.account_no, postgresql_where=Score.at_risk_fen > 0)
 Index("scores_jumped", Score.month, Score.account_no, postgresql_where=Score.jump > 0)
-Index("charges_of_months", Charge.month, postgresql_using="brin")

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tiering.decisions import INSTANT
+from services.tiering.deciding_sql import INSTANT
 from shared.events.scores import ScoresChanged
 from shared.months import add_months
 from shared.outbox import publish_query

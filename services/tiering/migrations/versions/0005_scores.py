@@ -129,15 +129,10 @@ CREATE TABLE behaviours (
 )
 """
 
-# One scan of a quarter's charges instead of the whole ledger: a block range index costs an insert next to nothing.
-CHARGES = """
-CREATE INDEX charges_of_months ON charges USING brin (month) WITH (pages_per_range = 64, autosummarize = on)
-"""
-
 
 def upgrade() -> None:
     """Create the tables of the room."""
-    for script in (INPUTS, SCORES, MODELS, QUARTERS, CHARGES):
+    for script in (INPUTS, SCORES, MODELS, QUARTERS):
         for statement in script.split(";\n"):
             op.execute(statement)
     revisions.scope_open(op, "tiering", "score_models")
