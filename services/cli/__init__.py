@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from services.cli import events, live, local, policies, processes, reports, scores, tiers
+from services.cli import designer, events, live, local, policies, processes, reports, scores, tiers
 
 app = typer.Typer(
     name="crm",
@@ -30,6 +30,7 @@ live.register(app)
 scores.register(app)
 policies.register(app)
 reports.register(app)
+designer.register(app)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import json
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from pypdf import PdfReader
 
 from services.tiering.designer import datasets, making, running
+from services.tiering.designer.compile import compiled
+from services.tiering.designer.definition import Definition
 from services.tiering.main import app
 from shared.db import Database
 from tests.conftest import Server
@@ -95,7 +98,16 @@ async def desk(world: World, web: Database, postgres: Server, tmp_path: Path) ->
 @pytest.mark.row("T-56")
 async def test_datasets_are_a_closed_list_with_type_and_source(desk: Desk) -> None:
     found = (await desk.ask("GET", "/v1/datasets")).json()["items"]
-    assert {one["name"] for one in found} >= {"freight", "tiers", "grades", "movements", "tasks", "contacts", "tickets"}
+    assert {one["name"] for one in found} >= {
+        "freight",
+        "tiers",
+        "grades",
+        "movements",
+        "quarter_movements",
+        "tasks",
+        "contacts",
+        "tickets",
+    }
     freight = {one["name"]: one for one in found[0]["fields"]}
     assert freight["amount_fen"] == {"name": "amount_fen", "label": "运费", "kind": "fen", "source": "month_totals.amount_fen"}
 
@@ -136,14 +148,17 @@ async def test_groups_measures_filters_order_and_top(desk: Desk) -> None:
 @pytest.mark.row("T-56")
 async def test_every_dataset_answers_with_every_field(desk: Desk) -> None:
     """Each field is grouped by or measured, and filtered where it can be: the statement is one that PostgreSQL takes."""
-    for one in datasets.DATASETS.values():
-        for name, field in one.fields.items():
-            base = {"dataset": one.name, "period": {"last_months": 3}, "measures": [{"kind": "distinct", "field": name}]}
-            if field.kind in ("text", "month", "quarter", "day", "flag"):
-                base |= {"group": [name], "filters": [{"field": name, "op": "known"}]}
-            else:
-                base["measures"] += [{"kind": kind, "field": name} for kind in ("sum", "average", "share", "min", "max")]
-            await desk.run(base)
+    async with desk.world.db.transaction() as session:
+        for one in datasets.DATASETS.values():
+            for name, field in one.fields.items():
+                measures: list[dict[str, Any]] = [{"kind": "distinct", "field": name}]
+                base = {"dataset": one.name, "period": {"last_months": 3}, "measures": measures}
+                if field.kind in ("text", "month", "quarter", "day", "flag"):
+                    base |= {"group": [name], "filters": [{"field": name, "op": "known"}]}
+                else:
+                    measures += [{"kind": kind, "field": name} for kind in ("sum", "average", "share", "min", "max")]
+                report = compiled(Definition.model_validate(base), "HQ", date(2018, 4, 1))
+                await session.execute(report.statement)
     tiers = {
         "dataset": "tiers",
         "group": ["quarter", "service_tier"],
@@ -152,6 +167,8 @@ async def test_every_dataset_answers_with_every_field(desk: Desk) -> None:
     }
     filters = [{"field": "quarter", "op": "eq", "value": "2018-Q1"}]
     assert await desk.run({**tiers, "filters": filters}) == [["2018-Q1", "vip", 4]]
+    falls = {"dataset": "quarter_movements", "group": ["quarter", "kind"], "measures": [{"kind": "sum", "field": "change_fen"}]}
+    assert await desk.run({**falls, "period": {"first": "2018-02", "last": "2018-03"}, "filters": filters}) == []
 
 
 @pytest.mark.row("T-56")

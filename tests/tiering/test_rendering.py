@@ -226,6 +226,13 @@ def test_json_holds_the_values_themselves() -> None:
     assert found["sections"][0]["charts"][0]["series"] == {"甲": [1, None, 3]}
 
 
+def test_a_document_read_from_json_is_rendered_the_same() -> None:
+    whole = document(charts=(BAR, LINE, PIE))
+    content = json_module.loads(json.render(whole))
+    assert json.render(json.read(content)) == json.render(whole)
+    assert pdf.render(json.read(content)) == pdf.render(whole)
+
+
 def hostile_document() -> Document:
     """Every hostile text as a cell, and some as title, heading, head, label, series and paragraph."""
     some = HOSTILE[:60]

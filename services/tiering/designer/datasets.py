@@ -11,7 +11,7 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, FromClause, func
 
 from services.tiering.designer.fields import Field, field, month_of
-from services.tiering.models import ContactFact, Decision, MonthTotal, MovementRow, TaskFact, TicketFact
+from services.tiering.models import ContactFact, Decision, MonthTotal, MovementRow, QuarterMovementRow, TaskFact, TicketFact
 from shared.kernel.tables import accounts
 
 PeriodKind = Literal["month", "quarter", "instant"]
@@ -94,6 +94,12 @@ TIERS = _dataset(
         field("service_tier", "服务层级", "text", Decision.service_tier),
         field("rank", "名次", "count", Decision.rank),
         field("quarter_fen", "季度运费", "fen", Decision.quarter_fen),
+        field("previous_quarter_fen", "上季度运费", "fen", Decision.previous_quarter_fen),
+        field("band", "分层带", "text", Decision.band),
+        field("focus_general", "重点一般客户", "flag", Decision.focus_general),
+        field("green_channel", "绿色通道", "flag", Decision.green_channel),
+        field("special_claims", "特殊理赔", "flag", Decision.special_claims),
+        field("points_plan", "积分方案", "text", Decision.points_plan),
         field("opened_on", "开户日", "day", Decision.opened_on),
         field("policy_version", "规则版本", "text", Decision.policy_version),
         *_placed(Decision),
@@ -143,6 +149,33 @@ MOVEMENTS = _dataset(
         ),
         field("service_tier", "服务层级", "text", MovementRow.service_tier),
         *_placed(MovementRow),
+    ),
+)
+QUARTER_MOVEMENTS = _dataset(
+    "quarter_movements",
+    "季度异动",
+    QuarterMovementRow.__table__,
+    QuarterMovementRow.unit_code,
+    QuarterMovementRow.quarter,
+    "quarter",
+    (
+        field("quarter", "季度", "quarter", QuarterMovementRow.quarter),
+        field("account_no", "月结账号", "text", QuarterMovementRow.account_no),
+        field("kind", "异动", "text", QuarterMovementRow.kind),
+        field("place", "名次", "count", QuarterMovementRow.place),
+        field("previous_fen", "上季度运费", "fen", QuarterMovementRow.previous_fen),
+        field("current_fen", "季度运费", "fen", QuarterMovementRow.current_fen),
+        Field(
+            "change_fen",
+            "变化",
+            "fen",
+            "quarter_movements.current_fen - quarter_movements.previous_fen",
+            QuarterMovementRow.current_fen - QuarterMovementRow.previous_fen,
+        ),
+        field("service_tier", "服务层级", "text", QuarterMovementRow.service_tier),
+        field("responsible_role", "责任角色", "text", QuarterMovementRow.responsible_role),
+        field("in_person", "须本人", "flag", QuarterMovementRow.in_person),
+        *_placed(QuarterMovementRow),
     ),
 )
 TASKS = _dataset(
@@ -209,7 +242,9 @@ TICKETS = _dataset(
         *_ACCOUNT_TODAY,
     ),
 )
-DATASETS: dict[str, Dataset] = {one.name: one for one in (FREIGHT, TIERS, GRADES, MOVEMENTS, TASKS, CONTACTS, TICKETS)}
+DATASETS: dict[str, Dataset] = {
+    one.name: one for one in (FREIGHT, TIERS, GRADES, MOVEMENTS, QUARTER_MOVEMENTS, TASKS, CONTACTS, TICKETS)
+}
 
 
 def described() -> list[dict[str, Any]]:
