@@ -331,6 +331,12 @@ _ORDER = {"unit_code": "B1", "role": "branch_manager", "weakness": "incomplete",
 _GRADE = {"role": "district_head", "unit_code": "D1", "grade": "good", "reason": "seen"}
 _LIST = {"recipients": [{"role": "branch_manager", "unit_code": "B1"}]}
 
+_ON_COURSE = (
+    "INSERT INTO radar_alerts SELECT gen_random_uuid(), 'season', '7551234567', '2018-04-01', 'zero_month', 'open', "
+    "'2018-04-12', now(), NULL, now(), 300000, 0, 300000, 90000, 40000, 150000, false, 'branch', '2008-new', 'B1', 'D1', 'B1', 1 "
+    "WHERE NOT EXISTS (SELECT FROM radar_alerts WHERE month = '2018-04-01')"
+)
+
 PROBES: dict[str, Callable[[Role], Probe]] = {
     "customer.put_units": lambda role: Probe(
         "PUT", "/v1/units", {"items": [{"unit_code": u, "kind": k, "parent_code": p} for u, (k, p) in UNITS.items()]}
@@ -351,17 +357,15 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "tiering.read_account_freight": lambda role: Probe("GET", "/v1/accounts/7551234567/freight?from=2018-01&to=2018-03"),
     "tiering.read_account_tiers": lambda role: Probe("GET", "/v1/accounts/7551234567/tiers"),
     "tiering.read_standing": lambda role: Probe("GET", "/v1/accounts/7551234567/standing"),
-    "tiering.list_concentration": lambda role: Probe("GET", "/v1/concentration?month=2018-03", shows='"unit_code":"B1"'),
-    "tiering.read_pareto": lambda role: Probe("GET", "/v1/pareto?month=2018-03", shows='"7551234567"'),
+    "tiering.list_concentration": lambda role: Probe("GET", "/v1/concentration", shows='"unit_code":"B1"'),
+    "tiering.read_pareto": lambda role: Probe("GET", "/v1/pareto", shows='"7551234567"'),
     "tiering.list_causes": lambda role: Probe("GET", f"/v1/movements/{natural_id('movement', OWN, '2018-02', 1)}/causes"),
     "tiering.judge_cause": lambda role: Probe(
         "POST", f"/v1/causes/{CAUSE}/verdict", {"verdict": "confirmed"}, before="UPDATE movement_causes SET state = 'proposed'"
     ),
-    "tiering.read_cause_quality": lambda role: Probe(
-        "GET", "/v1/causes/quality?from=2018-02&to=2018-02", shows='"damaged_parcels"'
-    ),
-    "tiering.list_radar": lambda role: Probe("GET", "/v1/radar?month=2018-02", shows='"7551234567"'),
-    "tiering.read_radar_quality": lambda role: Probe("GET", "/v1/radar/quality?from=2018-02&to=2018-02", shows='"judged":1'),
+    "tiering.read_cause_quality": lambda role: Probe("GET", "/v1/causes/quality?from=2018-02&to=2018-02&unit=B1"),
+    "tiering.list_radar": lambda role: Probe("GET", "/v1/radar", shows='"7551234567"', before=_ON_COURSE),
+    "tiering.read_radar_quality": lambda role: Probe("GET", "/v1/radar/quality?from=2018-02&to=2018-02&unit=B1"),
     "tiering.list_tiers": lambda role: Probe("GET", "/v1/tiers", shows='"7551234567"'),
     "tiering.list_grades": lambda role: Probe("GET", "/v1/grades", shows='"7551234567"'),
     "tiering.list_movements": lambda role: Probe("GET", "/v1/movements", shows='"7551234567"'),

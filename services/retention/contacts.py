@@ -43,6 +43,7 @@ class Entry(NamedTuple):
     other_needs: str | None = None
     competitor: str | None = None
     news_passed_on: str | None = None
+    cause_code: str | None = None
 
 
 class Recorded(NamedTuple):
@@ -135,6 +136,7 @@ def _event(task: Task, contact: Contact, roles: Collection[str]) -> ContactRecor
         role=_role_of(task, roles),  # type: ignore[arg-type]
         unit_code=contact.unit_code,
         staff_id=opaque_id(contact.actor),
+        cause_code=contact.cause_code,  # type: ignore[arg-type]
     )
 
 

@@ -147,3 +147,4 @@ class Contact(Base):
     other_needs: Mapped[str | None]
     competitor: Mapped[str | None]
     news_passed_on: Mapped[str | None]
+    cause_code: Mapped[str | None]

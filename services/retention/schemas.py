@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from shared.events.contacts import CauseCode
 from shared.schemas import AccountNo, AnswerModel, Id, Instant, MonthText, QuarterText, StrictModel, free_text
 
 Role = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$"), Field(examples=["branch_manager"])]
@@ -76,6 +77,7 @@ class ContactCreate(StrictModel):
     other_needs: Block | None = Field(None, description="What else the shipper needs.")
     competitor: Block | None = Field(None, description="Which competitor the shipper uses, and for what.")
     news_passed_on: Block | None = Field(None, description="Which news or offers of ours were passed on.")
+    cause_code: CauseCode | None = Field(None, description="Why freight moved, as a code from the list; told to tiering.")
 
 
 class ContactRead(AnswerModel):
@@ -92,6 +94,7 @@ class ContactRead(AnswerModel):
     other_needs: str | None
     competitor: str | None
     news_passed_on: str | None
+    cause_code: CauseCode | None
 
 
 class ContactRecorded(AnswerModel):

@@ -198,10 +198,11 @@ async def test_a_refused_claim_changes_nothing_although_the_task_had_fallen_due(
     assert (await make.task_of(db, task.movement_id)).state == "open"
 
 
-@pytest.mark.row("R-39")
+@pytest.mark.row("R-39", "T-28")
 async def test_a_recorded_contact_is_told_with_the_names_of_its_blocks_and_no_word_of_them(db, task):
     person = Person("0c8f5a7e-91f5-4b0a-8f57-6e9f3a4d2c11", frozenset({"outlet_staff"}))
-    contact = await record(db, task, "2018-04-08T20:00", person, cause="moved to SECRET", competitor="SECRET too")
+    blocks = {"cause": "moved to SECRET", "competitor": "SECRET too", "cause_code": "competitor"}
+    contact = await record(db, task, "2018-04-08T20:00", person, **blocks)
     (told,) = await make.contacts_told(db)
     assert told == {
         "contact_id": str(contact.contact_id),
@@ -216,6 +217,7 @@ async def test_a_recorded_contact_is_told_with_the_names_of_its_blocks_and_no_wo
         "role": "outlet_staff",
         "unit_code": "O1",
         "staff_id": person.actor,
+        "cause_code": "competitor",
     }
 
 
