@@ -389,6 +389,7 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "tiering.list_policy_trial_accounts": lambda role: Probe(
         "GET", f"/v1/policy-trials/{_TRIAL}/accounts", shows='"7551234567"', before=_HAS_TRIAL
     ),
+    "tiering.read_account_why": lambda role: Probe("GET", "/v1/accounts/7551234567/why"),
     "tiering.read_decision": lambda role: Probe("GET", f"/v1/decisions/{DECISION}"),
     "tiering.list_datasets": lambda role: Probe("GET", "/v1/datasets"),
     "tiering.list_report_definitions": lambda role: Probe("GET", "/v1/report-definitions", shows=str(REPORT), before=_SAVED),

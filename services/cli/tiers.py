@@ -1,16 +1,29 @@
-"""Commands about tiers."""
+"""Commands about tiers: why an account stands where it stands, and whether the ledger still says so."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from datetime import date, datetime
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
 import typer
 
-from services.cli.common import CommandError, JsonFlag, ask_one, connected_settings, print_json, print_table, run
+from services.cli.client import Refused, door
+from services.cli.common import CommandError, JsonFlag, connected_settings, print_json, print_table, run
 
-tier = typer.Typer(no_args_is_help=True, help="Service tiers and contribution grades.")
-SECONDS = 10.0
+if TYPE_CHECKING:
+    from services.tiering.replaying import Replayed
+
+tier = typer.Typer(no_args_is_help=True, help="Service tiers and contribution grades: why, and the same again.")
+
+
+class Language(StrEnum):
+    """In which language reasons are printed."""
+
+    BOTH = "both"
+    ENGLISH = "en"
+    CHINESE = "zh"
 
 
 def register(app: typer.Typer) -> None:
@@ -19,60 +32,118 @@ def register(app: typer.Typer) -> None:
 
 
 @tier.command()
-def why(account: Annotated[str, typer.Argument(help="Number of the settlement account.")], as_json: JsonFlag = False) -> None:
-    """Explain an account's tier and grade: the decision, what it was based on, the neighbours by rank."""
-    found = run(_decisions(account))
+def why(
+    account: Annotated[str, typer.Argument(help="Number of the settlement account.")],
+    language: Annotated[Language, typer.Option("--lang", help="Print the reasons in one language or in both.")] = Language.BOTH,
+    as_json: JsonFlag = False,
+) -> None:
+    """Explain tier, grade, band, entitlements and movements of an account: rank, thresholds, and the yuan to its neighbours.
+
+    Everything is read from the decisions of the closes, so the answer is the same years later; late charges are named beside it.
+    """
+    found = run(_ask(account))
     if as_json:
         print_json(found)
         return
-    decisions = {one["decision_id"]: one for one in found.values() if one}
-    for decision in decisions.values():
-        _show(decision)
-    if not decisions:
+    if not found:
         typer.echo(f"Nothing was decided on account {account} yet: the first close does.")
+    for decision in [*found.get("decisions", []), *found.get("movements", []), *found.get("quarter_movements", [])]:
+        _show(decision, language)
 
 
-def _show(decision: dict[str, Any]) -> None:
+def _show(decision: dict[str, Any], language: Language) -> None:
     """Print a decision for people: the reasons in plain words, then the months they rest on."""
     from shared.money import yuan_text
 
-    for sentence in decision["explanation"]:
-        typer.echo(sentence)
-    inputs = decision["inputs"]
-    print_table(
-        "",
-        ["month", "yuan"],
-        [[month["month"], yuan_text(month["amount_fen"])] for month in inputs["months"]],
-    )
-    typer.echo(f"Decided {decision['decided_at']} on these months; decision {decision['decision_id']}.\n")
+    spoken = {Language.ENGLISH: ["explanation"], Language.CHINESE: ["explanation_zh"]}
+    for name in spoken.get(language, ["explanation_zh", "explanation"]):
+        for sentence in decision[name]:
+            typer.echo(sentence)
+    if decision["inputs"]:
+        months = decision["inputs"]["months"]
+        print_table("", ["month", "yuan"], [[month["month"], yuan_text(month["amount_fen"])] for month in months])
+    for late in decision["late_charges"]:
+        change = _change(late["change_fen"])
+        typer.echo(f"Since then: charge {late['charge_no']} version {late['version']}, {late['month']}, {change}.")
+    typer.echo(f"Decided {decision['decided_at']}; decision {decision['decision_id']}, digest {decision['digest']}.\n")
 
 
-async def _decisions(account: str) -> dict[str, Any]:
-    import httpx2
+def _change(fen: int) -> str:
+    from shared.money import yuan_text
 
-    from shared.identity import make_token
-    from shared.local.workplace import Workplace
+    return f"{'-' if fen < 0 else '+'}{yuan_text(abs(fen))} yuan"
+
+
+async def _ask(account: str) -> dict[str, Any]:
+    async with door("tiering", "ops_hq") as tiering:
+        try:
+            found: dict[str, Any] = await tiering.ask("GET", f"/v1/accounts/{quote(account, safe='')}/why")
+            return found
+        except Refused as refused:
+            if refused.problem.get("status") not in (404, 422):
+                raise
+            await _known(tiering, account)
+            return {}
+
+
+async def _known(tiering: Any, account: str) -> None:
+    """Tell an account that nothing was decided on from one that does not exist. Raises CommandError for the latter."""
+    try:
+        await tiering.ask("GET", f"/v1/accounts/{quote(account, safe='')}/tiers")
+    except Refused:
+        raise CommandError(f"There is no account {account}.", 2) from None
+
+
+@tier.command()
+def replay(
+    until: Annotated[datetime, typer.Option("--until", formats=["%Y-%m-%d"], help="Last day: months that end by it.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Decide every closed month again from the ledger, and compare digests: equal, or the late charge that changed one.
+
+    Nothing is published and nothing stays. Exit code 1 where a digest differs.
+    """
+    found = run(_replay(until.date(), quiet=as_json))
+    if as_json:
+        print_json(_plain(found))
+    else:
+        _tell(found)
+    if found.different:
+        raise typer.Exit(1)
+
+
+async def _replay(until: date, *, quiet: bool) -> Replayed:
+    from services.tiering.replaying import replay as decide_again
+    from shared.db import Database
+    from shared.months import month_text
 
     settings = connected_settings()
-    root = await ask_one(
-        settings, "customer", lambda _, connection: connection.fetchval("SELECT unit_code FROM units WHERE kind = 'hq'")
-    )
-    url = Workplace(settings.local).read_state().get("http", f"http://{settings.http_host}:{settings.http_port}")
-    headers = {"Authorization": f"Bearer {make_token(settings, 'ops_hq', root or 'HQ')}"}
+    database = Database("tiering", settings.database_url("tiering"), "worker", 1)
     try:
-        async with httpx2.AsyncClient(base_url=f"{url}/tiering/v1", headers=headers, timeout=SECONDS, trust_env=False) as client:
-            answer = await client.get(f"/accounts/{quote(account, safe='')}/tiers")
-            if answer.status_code in (404, 422):
-                raise CommandError(f"There is no account {account}.", 2)
-            axes = answer.raise_for_status().json()
-            found: dict[str, Any] = {}
-            for axis in ("service_tier", "contribution_grade"):
-                current = axes[axis]
-                found[axis] = None
-                if current is not None:
-                    found[axis] = (await client.get(f"/decisions/{current['decision_id']}")).raise_for_status().json()
-            return found
-    except httpx2.HTTPStatusError as error:
-        raise CommandError(f"The suite answered {error.response.status_code}: {error.response.text[:300]}") from error
-    except httpx2.TransportError as error:
-        raise CommandError("The suite does not answer; is it running (make run)?") from error
+        return await decide_again(database, until, lambda month: None if quiet else typer.echo(f"{month_text(month)} ..."))
+    finally:
+        await database.close()
+
+
+def _plain(found: Replayed) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(found), "equal": found.different == 0}
+
+
+def _tell(found: Replayed) -> None:
+    from shared.months import month_text
+
+    compared = ", ".join(f"{count} {what.replace('_', ' ')}s" for what, count in found.compared.items())
+    if not found.different:
+        typer.echo(f"Equal digests: {len(found.months)} months, {compared}.")
+        return
+    rows = []
+    for one in found.differences:
+        late = [f"{e.charge_no} v{e.version} of {e.account_no}, {month_text(e.month)}: {_change(e.change_fen)}" for e in one.late]
+        because = "; ".join(late) or "no late charge: the directory or the policy says something else than it did"
+        fields = ", ".join(one.fields) or "only one of the two exists"
+        rows.append([one.what.replace("_", " "), one.account_no, month_text(one.month), fields, because])
+    print_table("What the ledger says otherwise today", ["what", "account", "month", "differs in", "because of charge"], rows)
+    more = found.different - len(found.differences)
+    typer.echo(f"{found.different} of {compared} differ{f', {more} more than shown' if more else ''}.")

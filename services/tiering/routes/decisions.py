@@ -1,8 +1,8 @@
 """Somebody asks: why."""
 
 from services.tiering import reasons
-from services.tiering.schemas.decisions import DecisionRead
-from shared.http import PROBLEMS, Router, Session
+from services.tiering.schemas.decisions import DecisionRead, Why
+from shared.http import PROBLEMS, AccountInScope, Router, Session
 from shared.schemas import Id
 
 router = Router()
@@ -12,3 +12,9 @@ router = Router()
 async def read_decision(session: Session, decision_id: Id) -> DecisionRead:
     """Read policy, inputs, thresholds, rank and neighbours of a decision, and the same in plain words."""
     return DecisionRead.model_validate(await reasons.read_decision(session, decision_id))
+
+
+@router.get("/v1/accounts/{account_no}/why", name="tiering.read_account_why", summary="Read why, all of it", responses=PROBLEMS)
+async def read_account_why(session: Session, account_no: AccountInScope) -> Why:
+    """Read the decisions in force for an account and its movements, each with its reasons, and all sentences in two languages."""
+    return Why.model_validate(await reasons.explain(session, account_no))

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from services.tiering.schemas.names import Kind, State, Tier
+from services.tiering.schemas.movements import Assist, Restated
+from services.tiering.schemas.names import Band, Kind, QuarterKind, State, Tier
 from services.tiering.schemas.tiers import ContributionGrade, ServiceTier
 from shared.schemas import AnswerModel, Day, Id, Instant, MonthText, QuarterText
 
@@ -25,6 +26,8 @@ class Inputs(AnswerModel):
     zero_months: int | None = Field(
         description="How many months in a row were without freight, null where the last one had some."
     )
+    previous_quarter_fen: int | None = Field(None, description="Freight of the quarter before, decided on at a quarter's end.")
+    non_insured: bool | None = Field(None, description="Whether the account lay in a non-insured area.")
 
 
 class Thresholds(AnswerModel):
@@ -34,6 +37,10 @@ class Thresholds(AnswerModel):
     key_top_n: int
     diamond_from_fen: int
     gold_from_fen: int
+    a_percent: int | None = None
+    b_percent: int | None = None
+    focus_from_fen: int | None = None
+    claims_from_fen: int | None = None
 
 
 class Neighbour(AnswerModel):
@@ -43,6 +50,7 @@ class Neighbour(AnswerModel):
     rank: int
     amount_fen: int
     service_tier: Tier
+    between_fen: int = Field(description="The freight between the two, in fen.")
 
 
 class Neighbours(AnswerModel):
@@ -64,13 +72,66 @@ class MovementReason(AnswerModel):
     current_fen: int
     state: State
     withdrawn_reason: Literal["restated", "no_longer_true"] | None
+    priority: bool = False
+    responsible_role: str | None = None
+    responsible_unit: str | None = None
+    in_person: bool = False
+    assist: list[Assist] = []
+
+
+class QuarterMovementReason(AnswerModel):
+    """What a quarterly movement was decided on and by which numbers, and what today's totals would make of it."""
+
+    movement_id: Id
+    kind: QuarterKind
+    place: int | None
+    previous_fen: int
+    current_fen: int
+    state: Literal["open"]
+    priority: bool
+    responsible_role: str
+    responsible_unit: str
+    in_person: bool
+    assist: list[Assist]
+    riser_n: int
+    decliner_n: int
+    rise_percent: int
+    fall_percent: int
+    restated: Restated | None
+
+
+class BandReason(AnswerModel):
+    """The band, and the place in the district that gave it."""
+
+    band: Band
+    place: int | None
+    of: int | None
+
+
+class EntitlementsReason(AnswerModel):
+    """What the close entitled the account to."""
+
+    focus_general: bool
+    green_channel: bool
+    special_claims: bool
+    points_plan: str | None
+
+
+class LateCharge(AnswerModel):
+    """A charge that changed one of the decision's months after it was taken."""
+
+    charge_no: str
+    version: int
+    month: MonthText
+    change_fen: int
+    at: Instant
 
 
 class DecisionRead(AnswerModel):
-    """Why: a decision on tiers (kind `tiers`) or on a movement (kind `movement`); what the other kind has is null."""
+    """Why: a decision of a close (kind `tiers`), on a movement or a quarterly one; what another kind has is null."""
 
     decision_id: Id
-    kind: Literal["tiers", "movement"]
+    kind: Literal["tiers", "movement", "quarter_movement"]
     account_no: str
     month: MonthText
     quarter: QuarterText | None
@@ -83,5 +144,22 @@ class DecisionRead(AnswerModel):
     contribution_grade: ContributionGrade | None
     service_tier: ServiceTier | None
     neighbours: Neighbours | None = Field(description="Null where the account was not ranked.")
+    band: BandReason | None
+    entitlements: EntitlementsReason | None
     movement: MovementReason | None
-    explanation: list[str] = Field(description="The same in plain words.")
+    quarter_movement: QuarterMovementReason | None
+    late_charges: list[LateCharge] = Field(description="Charges that came after the decision: up to 50, by arrival.")
+    digest: str | None = Field(description="SHA-256 of everything that the decision says, in hex.")
+    explanation: list[str] = Field(description="The same in plain English.")
+    explanation_zh: list[str] = Field(description="The same in plain Chinese.")
+
+
+class Why(AnswerModel):
+    """Everything that stands for an account now, with its reasons."""
+
+    account_no: str
+    decisions: list[DecisionRead] = Field(description="The quarter's and the month's, one where they are the same close.")
+    movements: list[DecisionRead] = Field(description="Open monthly movements, the newest first.")
+    quarter_movements: list[DecisionRead] = Field(description="The newest quarterly movement.")
+    text: str = Field(description="All sentences in English, one per line.")
+    text_zh: str = Field(description="All sentences in Chinese, one per line.")

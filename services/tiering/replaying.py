@@ -1,0 +1,167 @@
+"""Replay (重算): every close decided again from the ledger as it stands, by the same statements, and compared by digests.
+
+The decisions are made on temporary tables that stand before the real ones, in a transaction of its own: nothing is published and
+nothing stays. Where a digest differs the late charge that did it is named, from the restatements.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from services.tiering import policies
+from services.tiering.closing import decide_month
+from shared.db import Database
+from shared.months import last_day
+
+SHADOWED = ("decisions", "movements", "quarter_movements", "milestones", "month_closes")
+MOST_SHOWN = 200
+
+
+@dataclass(frozen=True, slots=True)
+class LateEvent:
+    """A charge that came after a close had decided on its month."""
+
+    charge_no: str
+    version: int
+    account_no: str
+    month: date
+    change_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A decision that comes out otherwise today, what of it, and the late charges that did it.
+
+    `fields` is empty where only one of the two exists; `late` is empty where no charge explains it: then the directory or the
+    policy says something else than it did.
+    """
+
+    what: str
+    account_no: str
+    month: date
+    fields: tuple[str, ...]
+    late: tuple[LateEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What a replay found: how much it compared, how many digests differ, and the first of those."""
+
+    months: tuple[date, ...]
+    compared: dict[str, int]
+    different: int
+    differences: tuple[Difference, ...]
+
+
+async def replay(database: Database, until: date, told: Callable[[date], None] = lambda _: None) -> Replayed:
+    """Decide all months again that were closed and end by a day; `told` hears of each month before it is decided."""
+    async with database.transaction(isolation="REPEATABLE READ") as session:
+        closes = [row for row in await session.execute(_CLOSES) if last_day(row.month) <= until]
+        await _prepare(session)
+        for close in closes:
+            told(close.month)
+            await session.execute(_BEGIN, {"month": close.month})
+            await decide_month(session, close.month, close.closed_at, await policies.in_force(session, last_day(close.month)))
+            await session.execute(text("ANALYZE pg_temp.decisions"))
+        return await _compare(session, [close.month for close in closes])
+
+
+async def _prepare(session: AsyncSession) -> None:
+    """Put empty tables before the decided ones, and totals summed from the charges before the kept ones."""
+    for table in SHADOWED:
+        await session.execute(text(f"CREATE TEMP TABLE {table} (LIKE public.{table} INCLUDING ALL) ON COMMIT DROP"))
+    await session.execute(text("SET LOCAL work_mem = '64MB'"))
+    for statement in _TOTALS:
+        await session.execute(text(statement))
+    # A statement that this connection has prepared before means the real tables until it is planned anew.
+    await session.execute(text("DISCARD PLANS"))
+
+
+async def _compare(session: AsyncSession, months: Sequence[date]) -> Replayed:
+    compared: dict[str, int] = {}
+    different = 0
+    found: list[Any] = []
+    for what, (rows, key) in _COMPARED.items():
+        params: dict[str, Any] = {"months": list(months)}
+        counts = (await session.execute(text(_COUNT.format(rows=rows, key=key)), params)).one()
+        compared[what] = counts.compared
+        different += counts.different
+        if counts.different and len(found) < MOST_SHOWN:
+            params["most"] = MOST_SHOWN - len(found)
+            found += [(what, row) for row in await session.execute(text(_DIFFERENT.format(rows=rows, key=key)), params)]
+    differences = [
+        Difference(what, row.account_no, row.month, tuple(sorted(row.fields or ())), await _late(session, row))
+        for what, row in found
+    ]
+    return Replayed(tuple(months), compared, different, tuple(differences))
+
+
+async def _late(session: AsyncSession, row: Any) -> tuple[LateEvent, ...]:
+    """Return the late charges of the account itself; where it had none, those of its district, whose ranks it shares."""
+    params = {"account_no": row.account_no, "month": row.month, "decided_at": row.decided_at, "district": row.district_code}
+    found = (await session.execute(_OWN_LATE, params)).all() or (await session.execute(_DISTRICTS_LATE, params)).all()
+    return tuple(LateEvent(**late._mapping) for late in found)
+
+
+_CLOSES = text("SELECT month, closed_at FROM month_closes WHERE state = 'closed' AND closed_at IS NOT NULL ORDER BY month")
+_BEGIN = text("INSERT INTO month_closes (month, state) VALUES (:month, 'closing')")
+_TOTALS = (
+    "CREATE TEMP TABLE month_totals ON COMMIT DROP AS "
+    "SELECT account_no, month, sum(amount_fen)::bigint AS amount_fen, count(*) AS charges FROM charges "
+    "GROUP BY account_no, month",
+    "CREATE UNIQUE INDEX ON pg_temp.month_totals (account_no, month)",
+    "ANALYZE pg_temp.month_totals",
+)
+
+# A decision of before there were digests has none and is not compared. Of movements those are compared that the close itself
+# found; later revisions are what late charges made of them.
+_COMPARED = {
+    "decision": ("SELECT * FROM {table} WHERE month = ANY(CAST(:months AS date[]))", "month, account_no"),
+    "movement": (
+        "SELECT m.*, m.detected_at AS decided_at FROM {table} m JOIN public.month_closes c ON c.month = m.month "
+        "WHERE m.revision = 1 AND m.detected_at = c.closed_at AND m.month = ANY(CAST(:months AS date[]))",
+        "month, account_no",
+    ),
+    "quarter_movement": (
+        "SELECT m.*, m.detected_at AS decided_at, (m.quarter + INTERVAL '2 months')::date AS month FROM {table} m "
+        "WHERE (m.quarter + INTERVAL '2 months')::date = ANY(CAST(:months AS date[]))",
+        "month, account_no",
+    ),
+}
+_TABLES = {"decision": "decisions", "movement": "movements", "quarter_movement": "quarter_movements"}
+_COMPARED = {
+    what: (
+        f"({rows.format(table=f'public.{_TABLES[what]}')}) AS a FULL JOIN ({rows.format(table=f'pg_temp.{_TABLES[what]}')}) AS b",
+        key,
+    )
+    for what, (rows, key) in _COMPARED.items()
+}
+_DIFFERS = "a.digest IS DISTINCT FROM b.digest AND NOT (a.account_no IS NOT NULL AND a.digest IS NULL)"
+_COUNT = f"""
+SELECT count(*) AS compared, count(*) FILTER (WHERE {_DIFFERS}) AS different FROM {{rows}} USING ({{key}})"""
+
+# What follows from another thing that differs is left out: when it was so decided, and by which digest.
+_DIFFERENT = f"""
+SELECT month, account_no, coalesce(a.decided_at, b.decided_at) AS decided_at,
+       coalesce(a.district_code, b.district_code) AS district_code,
+       CASE WHEN a.digest IS NOT NULL AND b.digest IS NOT NULL THEN (
+           SELECT array_agg(x.key) FROM jsonb_each(to_jsonb(a)) x JOIN jsonb_each(to_jsonb(b)) y ON y.key = x.key
+           WHERE x.value IS DISTINCT FROM y.value
+             AND x.key NOT IN ('digest', 'state', 'judged_at', 'withdrawn_reason', 'version'))
+       END AS fields
+FROM {{rows}} USING ({{key}}) WHERE {_DIFFERS} ORDER BY month, account_no LIMIT :most"""
+
+_OWN_LATE = text(
+    "SELECT charge_no, version, account_no, month, change_fen FROM public.restatements "
+    "WHERE account_no = :account_no AND month <= :month AND at >= :decided_at ORDER BY seq LIMIT 20"
+)
+_DISTRICTS_LATE = text(
+    "SELECT r.charge_no, r.version, r.account_no, r.month, r.change_fen FROM public.restatements r "
+    "JOIN public.decisions d ON d.account_no = r.account_no AND d.month = :month "
+    "WHERE d.district_code = :district AND r.at >= :decided_at "
+    "AND r.month BETWEEN CAST(:month AS date) - INTERVAL '5 months' AND :month ORDER BY r.seq LIMIT 20"
+)
