@@ -107,6 +107,15 @@ async def test_a_branch_decides_by_its_own_numbers_and_inherits_the_rest(world: 
     ]
 
 
+async def test_a_branch_that_was_moved_under_values_its_own_do_not_agree_with_is_closed_all_the_same(world: World) -> None:
+    await world.publish("D1.1", "2018-01-01", "D1", grades={"gold_from_fen": 900})
+    await world.publish("B1.1", "2018-01-01", "B1", grades={"diamond_from_fen": 800})
+    await world.open(account("A"))
+    await world.post(charge("1", "A", 2400, at("2018-01-10")))
+    await world.run("2018-02-01")
+    assert await world.rows("SELECT grade FROM decisions") == [{"grade": "diamond"}]
+
+
 @pytest.mark.row("X-14")
 async def test_a_locked_key_stays_as_it_was_inherited(world: World) -> None:
     await world.publish("HQ.1", "2018-01-01", locks=["tiers"], tiers={"key_top_n": 7})

@@ -1,6 +1,8 @@
 """The way of a policy over HTTP: drafted, tried on history, approved by a second person, published for a day."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from services.cli import policies
+from services.cli.client import Door
+from services.cli.common import CommandError
 from services.tiering.main import app
 from services.tiering.trials import requests as trials
 from shared.settings import Settings
@@ -298,3 +303,34 @@ async def test_a_trial_of_months_before_the_service_knows_anybody_is_empty(desk:
     await desk.call("POST", "/v1/policies", {"document": B1})
     trial = await desk.tried("B1.1", "2016-01", "2016-01")
     assert (trial["state"], trial["total"]) == ("done", {})
+
+
+async def test_the_command_names_the_lines_and_shows_a_trial(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @asynccontextmanager
+    async def door(_service: str, role: str, unit: str | None = None, person: str | None = None) -> AsyncIterator[Door]:
+        desk.client.headers.update(bearer(desk.settings, role, unit or "HQ", person=person))
+        yield Door(desk.client)
+
+    async def worker() -> None:
+        while not await trials.run_next(desk.world.db):  # noqa: ASYNC110 - it asks the database
+            await asyncio.sleep(0.05)
+
+    monkeypatch.setattr(policies, "door", door)
+    file = tmp_path / "new.toml"
+    file.write_text('policy_version = "2018-x"\n[tiers]\nvip_top_n = -1\nkey = 1\n', encoding="utf-8")
+    with pytest.raises(CommandError) as refused:
+        await policies._send("/v1/policies/check", str(file), "ops_hq", None, None)
+    assert str(refused.value).splitlines() == [f"{file}:4: tiers.key: there is no such key"]
+    file.write_text('policy_version = "2018-x"\n[tiers]\nvip_top_n = 0\n', encoding="utf-8")
+    months = {"from": "2018-02", "to": "2018-03"}
+    (found, branches), _ = await asyncio.gather(
+        policies._try(str(file), file.read_text(encoding="utf-8"), months, "ops_hq", None, "ann"), worker()
+    )
+    policies._show_trial(found, branches, as_json=False)
+    said = capsys.readouterr().out
+    assert "2018-x beside 2008-new, 2018-02 to 2018-03" in said
+    assert ("0/2" in said, "true>false" in said, f"crm policy trial {found['trial_id']}" in said) == (True, True, True)
+    with pytest.raises(CommandError, match="a second person"):
+        await policies._ask("POST", "/v1/policies/2018-x/approval", None, "ops_hq", None, "ann")

@@ -195,7 +195,8 @@ def make_book(versions: Mapping[str | None, Version], tree: Mapping[str, Place])
     units = {}
     for place in _sorted(tree.values()):
         if place.kind in {"district", "branch"} and own & set(place.path):
-            document = resolve(chain_of(place, versions, tree)).document
+            # A unit that was moved may inherit what its own values do not agree with: the close goes on all the same.
+            document = resolve(chain_of(place, versions, tree), []).document
             if document.policy_version != base.policy_version:
                 units[place.unit_code] = document
     branches = tuple(unit for unit in units if tree[unit].kind == "branch")

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from math import isfinite
 from typing import Any
 
 from pydantic import ValidationError
@@ -168,9 +169,11 @@ def _keys(written: Written) -> Iterator[Refusal]:
             yield Refusal(written.line(name), name, f"a section is wanted: [{name}]")
         elif name not in SECTIONS and name not in known and name not in HEADER:
             yield Refusal(written.line(name), name, "there is no such key")
-    for key in flat(written.content):
+    for key, value in flat(written.content).items():
         if "." in key and key not in known:
             yield Refusal(written.line(key), key, "there is no such key")
+        elif isinstance(value, float) and not isfinite(value):
+            yield Refusal(written.line(key), key, "a finite number is wanted")
 
 
 def _inherited(draft: Draft, written: Written, published: PolicyHistory, day: date) -> Iterator[Refusal]:
@@ -191,7 +194,7 @@ def above_of(draft: Draft, published: PolicyHistory, day: date) -> Resolved:
     """Return what the draft's unit inherits on a day."""
     newest = published.newest(day)
     newest.pop(draft.unit_code, None)
-    return resolve(chain_of(published.tree[draft.unit_code or ""], newest, published.tree))
+    return resolve(chain_of(published.tree[draft.unit_code or ""], newest, published.tree), [])
 
 
 def _values(draft: Draft, written: Written, published: PolicyHistory, day: date) -> Iterator[Refusal]:

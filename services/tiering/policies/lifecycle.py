@@ -148,7 +148,7 @@ async def effective(session: AsyncSession, unit: str, day: date | None) -> dict[
     place = published.tree.get(unit)
     newest = published.newest(when)
     chain = chain_of(place, newest, published.tree)
-    resolved = resolve(chain)
+    resolved = resolve(chain, [])
     kind = place.kind if place is not None else "hq"
     above = _above(published, place, when)
     values = []
@@ -184,7 +184,7 @@ def _above(published: PolicyHistory, place: Place | None, day: date) -> set[str]
     if place is None or len(place.path) < 2:
         return set()
     parent = published.tree[place.path[-2]]
-    return set(resolve(chain_of(parent, published.newest(day), published.tree)).locks)
+    return set(resolve(chain_of(parent, published.newest(day), published.tree), []).locks)
 
 
 def _plain(value: Any) -> Any:

@@ -54,6 +54,8 @@ def read(text: str) -> Written | Refusal:
         at = _AT.search(said)
         line = int(at[1]) if at is not None and at[1] else text.count("\n") + 1
         return Refusal(line, "", _AT.sub("", said))
+    except ValueError as error:  # a number of thousands of digits
+        return Refusal(1, "", str(error))
     except RecursionError:
         return Refusal(1, "", "it is nested too deeply")
     return Written(content, _lines(text))

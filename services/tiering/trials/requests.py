@@ -23,7 +23,7 @@ from services.tiering.policies.versions import history, version_of
 from services.tiering.trials import whatif
 from services.tiering.trials.touched import reports_touched
 from shared.clock import business_date, business_now, wall_now
-from shared.db import Database, Scope, driver, patiently
+from shared.db import Database, Scope, driver, is_infrastructure, patiently
 from shared.directory import in_subtree
 from shared.ids import natural_id
 from shared.months import month_text, parse_month
@@ -175,12 +175,23 @@ async def _run(database: Database, trial: PolicyTrial) -> None:
             reports = await reports_touched(session, books, shown)
         async with alone[0].transaction() as session:
             await _keep(session, trial, shown, [books[side].base.policy_version for side in whatif.SIDES], reports)
-    except (ValueError, LookupError) as error:  # the version no longer agrees with what it inherits
+    except Exception as error:
+        cause = _cause(error)
+        if is_infrastructure(cause):
+            raise cause from error
+        log.error("trial_failed", trial=str(trial.trial_id), error=repr(cause), exc_info=cause)
         async with database.transaction() as session:
-            await session.execute(_of(trial).values(state="failed", ended_at=wall_now(), error=str(error)[:500]))
+            await session.execute(_of(trial).values(state="failed", ended_at=wall_now(), error=str(cause)[:500]))
     finally:
         for one in alone:
             await one.close()
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return the first error of a group of those that ended together."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 async def _same_snapshot(session: AsyncSession, other: AsyncSession) -> None:
