@@ -216,7 +216,9 @@ async def _figures(session: AsyncSession, unit: str, months: list[date]) -> dict
     }
     rates = (await session.execute(_RATES, bounds)).all()
     durations = (await session.execute(_DURATIONS, bounds)).all()
+    values = (await session.execute(_VALUES, {"unit": unit, "first": months[0], "last": months[-1]})).all()
     return {
+        "clv": {row.month: row.clv_fen for row in values},
         "complaint_resolution_rate": {row.month: round(Decimal(100 * row.resolved) / row.opened, 2) for row in rates},
         "complaint_resolution_duration": {row.month: round(row.hours, 2) for row in durations},
     }
@@ -234,3 +236,6 @@ _DURATIONS = text(f"""
 SELECT {_MONTH.format(instant="resolved_at")} AS month,
        avg(extract(epoch FROM t.resolved_at - t.opened_at)) / 3600 AS hours
 {_COMPLAINTS} AND t.resolved_at >= :start AND t.resolved_at < :end GROUP BY 1""")
+_VALUES = text(f"""
+SELECT s.month, CAST(avg(s.clv_fen) AS bigint) AS clv_fen FROM scores s JOIN accounts a ON a.account_no = s.account_no
+WHERE s.month BETWEEN :first AND :last AND {IN_UNIT.format(unit="a.unit_code")} GROUP BY 1""")

@@ -1,14 +1,16 @@
 """Key figures, service levels and average amounts: what they say where something is known, and that nothing is never 0."""
 
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from services.tiering import kpis
 from services.tiering.main import app
+from services.tiering.models import Score
 from tests.conftest import Server
 from tests.serving import bearer, serving, settings_of
 from tests.tiering.make import World, account, at, charge
@@ -22,6 +24,11 @@ CONTACT = text(
     "actor_role, unit_code, sequence) VALUES (gen_random_uuid(), gen_random_uuid(), :account, :channel, :at, :at, false, 0, "
     "'{}', 'branch_manager', 'B1', 1)"
 )
+
+INTEGERS = (
+    "version", "recency_score", "frequency_score", "money_score", "rule_risk", "base_risk", "jump", "risk", "at_risk_fen",
+    "forecast_fen", "low_fen", "high_fen",
+)  # fmt: skip
 
 
 class Desk:
@@ -52,6 +59,23 @@ class Desk:
         }
         async with self.world.db.transaction() as session:
             await session.execute(TICKET, row | more)
+
+    async def forget_scores(self) -> None:
+        async with self.world.db.transaction() as session:
+            await session.execute(text("DELETE FROM scores"))
+
+    async def score(self, *rows: tuple[str, str, int]) -> None:
+        numbers = dict.fromkeys((*INTEGERS, "expected_months", "silence"), 1)
+        async with self.world.db.transaction() as session:
+            for account_no, month, clv_fen in rows:
+                row = {
+                    "account_no": account_no,
+                    "month": date.fromisoformat(month),
+                    "by_model": False,
+                    **numbers,
+                    "clv_fen": clv_fen,
+                }
+                await session.execute(insert(Score), row)
 
     async def contact(self, account_no: str, channel: str, when: Any) -> None:
         async with self.world.db.transaction() as session:
@@ -124,6 +148,23 @@ async def test_complaints_resolved_and_how_long_it_took(desk: Desk) -> None:
     assert (await desk.kpi("complaint_resolution_rate", "/v1/kpis?month=2018-02"))["value"] == 100
     assert (await desk.kpi("complaint_resolution_rate", "/v1/kpis?month=2018-01"))["status"] == "no_data"
     assert await desk.get("/v1/kpis?unit=B2", "B1") == 404
+
+
+@pytest.mark.row("T-57")
+async def test_the_lifetime_value_is_the_mean_of_the_scored_accounts(desk: Desk) -> None:
+    await desk.forget_scores()
+    assert (await desk.kpi("clv"))["status"] == "no_data"
+    await desk.score(
+        ("V", "2018-03-01", 3_000_000), ("K", "2018-03-01", 1_000_000), ("X", "2018-03-01", 0), ("V", "2018-02-01", 500)
+    )
+    clv = await desk.kpi("clv")
+    assert (clv["value"], clv["status"], clv["reason"]) == (1_333_333, "met", None)
+    assert [point["value"] for point in clv["trend"]][-3:] == [None, 500, 1_333_333]
+    assert (await desk.kpi("clv", "/v1/kpis", "D1"))["value"] == 2_000_000
+    missed = await desk.kpi("clv", "/v1/kpis", "B3")
+    assert (missed["value"], missed["status"]) == (0, "missed"), "a value of 0 is known"
+    table = (await desk.get("/v1/kpis"))["document"]["sections"][0]["tables"][0]
+    assert table["rows"][0][2:5] == [13_333.33, 10_000, "元"]
 
 
 @pytest.mark.row("T-59")

@@ -11,7 +11,16 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, FromClause, func
 
 from services.tiering.designer.fields import Field, field, month_of
-from services.tiering.models import ContactFact, Decision, MonthTotal, MovementRow, QuarterMovementRow, TaskFact, TicketFact
+from services.tiering.models import (
+    ContactFact,
+    Decision,
+    MonthTotal,
+    MovementRow,
+    QuarterMovementRow,
+    Score,
+    TaskFact,
+    TicketFact,
+)
 from shared.kernel.tables import accounts
 
 PeriodKind = Literal["month", "quarter", "instant"]
@@ -242,9 +251,28 @@ TICKETS = _dataset(
         *_ACCOUNT_TODAY,
     ),
 )
-DATASETS: dict[str, Dataset] = {
-    one.name: one for one in (FREIGHT, TIERS, GRADES, MOVEMENTS, QUARTER_MOVEMENTS, TASKS, CONTACTS, TICKETS)
-}
+SCORES = _dataset(
+    "scores",
+    "客户评分 (按月)",
+    _of_account(Score),
+    accounts.c.unit_code,
+    Score.month,
+    "month",
+    (
+        field("month", "月份", "month", Score.month),
+        field("account_no", "月结账号", "text", Score.account_no),
+        field("risk", "流失风险", "count", Score.risk),
+        field("clv_fen", "生命周期价值", "fen", Score.clv_fen),
+        field("at_risk_fen", "风险价值", "fen", Score.at_risk_fen),
+        field("forecast_fen", "下月预测", "fen", Score.forecast_fen),
+        field("recency_score", "R", "count", Score.recency_score),
+        field("frequency_score", "F", "count", Score.frequency_score),
+        field("money_score", "M", "count", Score.money_score),
+        *_ACCOUNT_TODAY,
+    ),
+)
+_ALL = (FREIGHT, TIERS, GRADES, MOVEMENTS, QUARTER_MOVEMENTS, TASKS, CONTACTS, TICKETS, SCORES)
+DATASETS: dict[str, Dataset] = {one.name: one for one in _ALL}
 
 
 def described() -> list[dict[str, Any]]:
