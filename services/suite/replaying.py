@@ -27,7 +27,7 @@ from shared.replay import Progress as Step
 from shared.replay import Replay, begin
 from shared.settings import SERVICES, Settings
 
-FINDINGS_SECONDS = 1.0
+FINDINGS_SECONDS = 3.0
 
 
 async def prepare(settings: Settings, place: Workplace, chosen: Choice) -> Replaying:
@@ -106,7 +106,7 @@ class Replaying:
 
     @asynccontextmanager
     async def _watching(self, bar: Progress, task: TaskID) -> AsyncIterator[None]:
-        """Count the findings once a second while the block runs."""
+        """Count the findings every few seconds while the block runs; each time opens three connections."""
 
         async def watch() -> None:
             while True:
