@@ -100,7 +100,7 @@ class Side:
 async def side(session: AsyncSession, book: PolicyBook) -> Side:
     """Make a side's tables in the session's transaction; its connection is for this trial alone."""
     connection = await driver(session)
-    await connection.execute("SET temp_buffers = '64MB'")  # before the first temporary table
+    await connection.execute("SET temp_buffers = '32MB'")  # before the first temporary table
     await connection.execute("SET LOCAL search_path = trial, public, pg_catalog")
     for table in (*BY_MONTH, *WHOLE):
         await connection.execute(_shadow(table))
