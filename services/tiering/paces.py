@@ -112,13 +112,12 @@ async def expectations(
 
 async def _learn(connection: asyncpg.Connection, month: date) -> None:
     rows = await connection.fetch(_DAYS, month - timedelta(days=_LEARNT_DAYS), month)
-    days: dict[str, dict[date, int]] = {}
+    root = await connection.fetchval(f"SELECT {ROOT_UNIT}")
+    days: dict[str, dict[date, int]] = {root: {}}  # also where no branch has brought anything: the month is prepared once
     for row in rows:
-        for unit in (row["unit_code"], row["root"]):
+        for unit in (row["unit_code"], root):
             of_unit = days.setdefault(unit, {})
             of_unit[row["day"]] = of_unit.get(row["day"], 0) + row["fen"]
-    if not days:
-        return
     learnt = {unit: season.learn(of_unit) for unit, of_unit in days.items()}
     await connection.execute(_WRITE_SEASONS, month, list(learnt), [json.dumps(one.as_dict()) for one in learnt.values()])
 
@@ -192,8 +191,7 @@ ON CONFLICT (account_no, month) DO UPDATE SET {column} = EXCLUDED.{column}"""
 # What a day brought is what stood after it less what stood the evening before; a branch that lost an account on the way does not
 # count below nothing.
 _DAYS = """
-SELECT unit_code, day, greatest(0, to_date_fen - coalesce(lag(to_date_fen) OVER days, 0)) AS fen,
-       coalesce((SELECT u.unit_code FROM units u WHERE u.kind = 'hq'), 'HQ') AS root
+SELECT unit_code, day, greatest(0, to_date_fen - coalesce(lag(to_date_fen) OVER days, 0)) AS fen
 FROM branch_paces WHERE day >= $1 AND day < $2
 WINDOW days AS (PARTITION BY unit_code, date_trunc('month', day::timestamp) ORDER BY day)"""
 

@@ -127,6 +127,16 @@ async def test_the_statement_judges_what_the_plain_rule_says(world: World) -> No
     assert {name: tuple(row[one] for one in names_of) for name, row in found.items()} == expected
 
 
+@pytest.mark.row("T-29")
+async def test_an_account_in_no_branch_is_judged_by_the_shared_calendar(world: World) -> None:
+    """The first months of a service whose accounts are not placed yet: nothing teaches a season, and every morning runs."""
+    await daily(world, "NOWHERE", "2018-01-01", "2018-01-31")
+    await world.run_days("2018-02-01", "2018-02-03")
+    await world.run("2018-02-20")
+    (row,) = await world.rows("SELECT kind, basis, branch_code, unit_code FROM radar_alerts WHERE rule = 'season'")
+    assert row == {"kind": "zero_month", "basis": "calendar", "branch_code": None, "unit_code": "HQ"}
+
+
 def test_judging_at_the_boundaries() -> None:
     half = radar.judge(31_000, 0, 31_000, 31, 0.5, RULES)
     assert half.kind == "zero_month"
