@@ -148,6 +148,7 @@ async def test_complaints_resolved_and_how_long_it_took(desk: Desk) -> None:
     assert (await desk.kpi("complaint_resolution_rate", "/v1/kpis?month=2018-02"))["value"] == 100
     assert (await desk.kpi("complaint_resolution_rate", "/v1/kpis?month=2018-01"))["status"] == "no_data"
     assert await desk.get("/v1/kpis?unit=B2", "B1") == 404
+    assert (await desk.get("/v1/kpis?month=2000-01"))["kpis"][0]["trend"][0]["month"] == "1999-02"
 
 
 @pytest.mark.row("T-57")

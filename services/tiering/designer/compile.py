@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Numeric, Select, and_, cast, distinct, fal
 
 from services.tiering.designer.datasets import Dataset
 from services.tiering.designer.definition import Definition, Filter, Measure, check, filter_values
-from services.tiering.designer.fields import Field, FieldKind
+from services.tiering.designer.fields import NUMBERS, Field, FieldKind
 from shared.directory import in_subtree
 from shared.months import add_months, month_start_instant, month_text, parse_month, quarter_start
 
@@ -105,6 +105,8 @@ def _measure(dataset: Dataset, measure: Measure) -> ColumnElement[Any]:
 
 def _condition(field: Field, one: Filter) -> ColumnElement[bool]:
     column, value = field.column, filter_values(field, one)
+    if field.kind in NUMBERS:
+        column = cast(column, Numeric)  # a number that the column's own type does not hold is a number all the same
     if field.kind == "quarter" and one.op not in ("known", "unknown"):
         column = cast(func.date_trunc("quarter", column), column.type)  # a quarter's rows carry its first or its last month
     conditions: dict[str, Callable[[], ColumnElement[bool]]] = {

@@ -19,9 +19,9 @@ class Aim(AnswerModel):
 
 
 class TrendPoint(AnswerModel):
-    """A figure of a month; null is no data."""
+    """A figure of a month; null is no data. The trend of an early month begins before 2000."""
 
-    month: MonthText
+    month: str
     value: float | int | None
 
 
