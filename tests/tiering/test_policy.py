@@ -19,7 +19,7 @@ from services.tiering.policy import (
 POLICY = shipped("2008-new")
 
 
-@pytest.mark.row("T-07")
+@pytest.mark.row("T-07", "T-09")
 @pytest.mark.parametrize(
     ("sum_fen", "grade"),
     [
