@@ -160,6 +160,7 @@ def _sort_key(group: Any) -> tuple[str, ...]:
 
 _EVERYTHING = text(
     "SELECT current_setting('crm.everything', true), set_config('crm.everything', 'on', true), "
-    "set_config('statement_timeout', '60s', true)"
+    "set_config('statement_timeout', '60s', true), set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true), "
+    "set_config('work_mem', '64MB', true)"
 )
-_RESTORE = text("SELECT set_config('crm.everything', :everything, true)")
+_RESTORE = text("SELECT set_config('crm.everything', :everything, true), set_config('enable_nestloop', 'on', true)")
