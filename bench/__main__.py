@@ -14,7 +14,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from bench import close, ingest, live, memory, read_360, read_while_rescoring, rescore
+from bench import close, ingest, live, memory, read_360, read_while_rescoring, rescore, scoring
 from bench.measuring import Figure, WrongTotalError
 from bench.servers import Bench, bench_servers
 
@@ -27,6 +27,7 @@ WORKLOADS: dict[str, Workload] = {
     "rescore": rescore.run,
     "read_while_rescoring": read_while_rescoring.run,
     "live": live.run,
+    "scoring": scoring.run,
 }
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 LOCAL = Path(__file__).parents[1] / ".local"

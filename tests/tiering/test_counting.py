@@ -96,6 +96,15 @@ def test_expected_purchases_of_regular_buyers_agree_with_the_closed_form_for_k_1
     assert ours == pytest.approx(grown * alive, rel=1e-5)
 
 
+def test_the_closed_form_of_bg_nbd_and_its_sum_agree() -> None:
+    r, alpha, a, b, t = 0.52, 6.18, 0.89, 1.61, 39.0
+    _, alive, _ = bgnbd._terms(np.array([r, alpha, a, b]), HISTORIES)
+    summed = bgnbd._summed(r, a, b, X, t / (alpha + AGE + t)) * np.exp(alive)
+    assert bgnbd.expected_purchases((r, alpha, a, b), HISTORIES, t) == pytest.approx(summed, rel=1e-5)
+    assert np.isfinite(bgnbd.expected_purchases((800_000.0, 1_200_000.0, 0.3, 2.0), HISTORIES, t)).all()
+    assert np.isfinite(bgnbd.expected_purchases((r, alpha, 1.0, b), HISTORIES, t)).all()
+
+
 def test_expected_purchases_of_regular_buyers_agree_with_a_simulation() -> None:
     """Customers are simulated from the model, and those with the same history bought what it expects of them."""
     random = np.random.default_rng(4)

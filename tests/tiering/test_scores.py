@@ -373,11 +373,11 @@ async def test_events_are_handled_while_models_are_fitted(world: World, monkeypa
     assert turns > 5
 
 
-def test_only_the_run_that_scores_imports_numpy() -> None:
-    """Its memory and its half second are not for consumers, relays and web servers."""
+def test_only_the_run_that_scores_imports_its_models() -> None:
+    """Scipy's memory and half second are not for consumers, relays and web servers."""
     code = (
         "import sys, services.tiering.worker, services.tiering.main, services.cli; "
-        "print([name for name in ('numpy', 'scipy') if name in sys.modules])"
+        "print([name for name in sys.modules if name.startswith(('scipy', 'services.tiering.scores.counting'))])"
     )
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
 

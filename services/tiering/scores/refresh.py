@@ -56,7 +56,7 @@ async def _score(session: AsyncSession, month: date, instant: datetime) -> None:
     document = (await policies.in_force(session, last_day(month))).base
     accounts = await inputs.write_inputs(session, month)
     await inputs.judge_forecasts(session, month)
-    rows = [tuple(row) for row in await session.execute(text(_HISTORIES), {"month": month})]
+    rows = [tuple(row) for row in await session.execute(text(HISTORIES), {"month": month})]
     models, fitted_on = await _models(session, month, document, rows)
     estimates = await _in_thread(_estimate, models, rows, document.scores.discount_percent)
     churn = await _churn(session, month)
@@ -137,7 +137,7 @@ ORDER BY month DESC LIMIT :most"""
 _SAMPLED = """
 abs(hashtext({})::bigint) % (SELECT count(*) / CAST(:sample AS integer) + 1 FROM score_inputs WHERE month = :month) = 0"""
 
-_HISTORIES = """
+HISTORIES = """
 SELECT active_months - 1 AS x, age - recency AS t_x, age, count(*) AS accounts, sum(log_gaps_ppm)::bigint AS log_gaps_ppm
 FROM score_inputs WHERE month = :month GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
 

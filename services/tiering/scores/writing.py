@@ -49,7 +49,7 @@ def model_params(value: Mapping[str, Any], churn: Mapping[str, Any], cuts: Mappi
 
 def _fifth(value: str, cuts: str) -> str:
     """SQL of `rules.quintile`: how many of the cuts lie below the value."""
-    return f"(1 + (SELECT count(*) FROM unnest(CAST(:{cuts}_cuts AS bigint[])) AS c WHERE {value} > c))::smallint"
+    return f"(1 + width_bucket(({value})::bigint - 1, CAST(:{cuts}_cuts AS bigint[])))::smallint"
 
 
 _LINEAR = " + ".join([":w0", *(f"CAST(:w{place} AS double precision) * f.f{place}" for place in range(1, 6))]).replace(

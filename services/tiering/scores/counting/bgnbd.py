@@ -5,7 +5,7 @@ is no churn score (measured AUC .316 on CDNOW) and is not offered here.
 """
 
 import numpy as np
-from scipy.special import betainc, betaln, digamma, gammaln
+from scipy.special import betainc, betaln, digamma, gammaln, hyp2f1
 
 from services.tiering.scores.counting.fitting import Fit, maximise
 from services.tiering.scores.counting.histories import Array, Histories
@@ -13,6 +13,8 @@ from services.tiering.scores.counting.histories import Array, Histories
 NAMES = ("r", "alpha", "a", "b")
 MOST_PURCHASES = 500
 NEGLIGIBLE = 1e-7
+CLOSE = 1e-4
+MOST_ALIKE = 1e3
 
 
 def log_likelihood(parameters: Array, histories: Histories) -> Array:
@@ -56,19 +58,29 @@ def fit(histories: Histories) -> Fit:
 
 
 def expected_purchases(parameters: tuple[float, ...], histories: Histories, horizon: float) -> Array:
-    """Return the purchases expected within the horizon after `age`, given the history.
+    """Return the purchases expected within the horizon after `age`, given the history. Source: the paper's equation 10.
 
-    The paper's equation 10 as a sum: the n-th purchase is made where the clock ticks n times, and none before it was the last.
-    The closed form divides by a - 1, and its hypergeometric series overflows where all customers buy at nearly one rate.
+    Where that has no value (it divides by a - 1, and its series overflows where all buy at nearly one rate) it is summed.
     """
     r, alpha, a, b = parameters
     x, reached = histories.x, horizon / (alpha + histories.age + horizon)
+    with np.errstate(all="ignore"):
+        series = hyp2f1(r + x, b + x, a + b + x - 1, reached)
+        made = (a + b + x - 1) / (a - 1) * (1 - (1 - reached) ** (r + x) * series)
+    unsure = ~np.isfinite(made) | (made < 0) | (abs(a - 1) < CLOSE) | (r > MOST_ALIKE)
+    if unsure.any():
+        made[unsure] = _summed(r, a, b, x[unsure], reached[unsure])
     _, alive, _ = _terms(np.asarray(parameters), histories)
-    expected, stays = np.zeros_like(x), np.exp(alive)
+    return np.asarray(made * np.exp(alive))
+
+
+def _summed(r: float, a: float, b: float, x: Array, reached: Array) -> Array:
+    """Return the same for customers alive: the n-th purchase is made where the clock ticks n times, none before it the last."""
+    expected, stays = np.zeros_like(x), np.ones_like(x)
     for n in range(1, MOST_PURCHASES + 1):
-        made = betainc(n, r + x, reached)
-        expected += stays * made
-        if float(np.max(made, initial=0.0)) < NEGLIGIBLE:
+        ticks = betainc(n, r + x, reached)
+        expected += stays * ticks
+        if float(np.max(ticks, initial=0.0)) < NEGLIGIBLE:
             break
         stays = stays * (b + x + n - 1) / (a + b + x + n - 1)
     return expected
