@@ -80,10 +80,12 @@ async def main(arguments: Sequence[str]) -> int:
     """Measure; 1 where a total was wrong."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Ratios against hand-written programs.")
     parser.add_argument("--quick", action="store_true", help="small sizes, under 3 minutes")
+    parser.add_argument("--accounts", type=int, help="so many accounts in close, rescore and read_while_rescoring")
+    parser.add_argument("--pairs", type=int, help="so many alternating pairs in close, memory, rescore and read_while_rescoring")
     parser.add_argument("workloads", nargs="*", choices=[*WORKLOADS, []], help="only these")
     chosen = parser.parse_args(arguments)
     console = Console(width=None if sys.stdout.isatty() else 200)
-    async with bench_servers(LOCAL, quick=chosen.quick) as bench:
+    async with bench_servers(LOCAL, quick=chosen.quick, accounts=chosen.accounts, pairs=chosen.pairs) as bench:
         wanted = {name: WORKLOADS[name] for name in chosen.workloads or WORKLOADS}
         figures, void = await measure_all(bench, wanted, lambda line: console.print(line, style="dim"))
     write(figures)

@@ -12,7 +12,19 @@ import asyncpg
 
 from bench import closing_by_hand
 from bench.closing_data import BRANCHES, DIGEST, INSTANT, MONTH, Expected, expect_close, fill
-from bench.measuring import Figure, Program, Run, alternate, cpu_between, cpu_by_process, cpu_of, cpu_seconds, expect
+from bench.measuring import (
+    PAIRS,
+    QUICK_PAIRS,
+    Figure,
+    Program,
+    Run,
+    alternate,
+    cpu_between,
+    cpu_by_process,
+    cpu_of,
+    cpu_seconds,
+    expect,
+)
 from bench.servers import Bench
 from services.tiering import closing
 from services.tiering.freight import LEDGER
@@ -27,7 +39,7 @@ PAUSE_SECONDS = 0.005
 
 async def run(bench: Bench) -> list[Figure]:
     """Measure both on copies of one database, each copy used once; an ingest knocks at the gate all the while."""
-    accounts = 30_000 if bench.quick else 1_000_000
+    accounts = bench.count(30_000, 1_000_000)
     await bench.fresh("tiering", TEMPLATE)
     database = Database("tiering", bench.url("tiering", TEMPLATE), "worker")
     await database.open()
@@ -37,7 +49,8 @@ async def run(bench: Bench) -> list[Figure]:
     expected = expect_close(accounts)
     rows: set[str] = set()
     waits: list[float] = []
-    runs = await alternate({"by_hand": _by_hand(bench, expected, rows), "ours": _ours(bench, expected, rows, waits)})
+    programs = {"by_hand": _by_hand(bench, expected, rows), "ours": _ours(bench, expected, rows, waits)}
+    runs = await alternate(programs, bench.pairs or (QUICK_PAIRS if bench.quick else PAIRS))
     await bench.drop(TEMPLATE)
     seconds = [mine.seconds / other.seconds for mine, other in zip(runs["ours"], runs["by_hand"], strict=True)]
     cpu = cpu_of(runs)

@@ -11,6 +11,7 @@ import psutil
 
 Better = Literal["higher", "lower"]
 PAIRS = 5
+QUICK_PAIRS = 3
 
 
 class WrongTotalError(Exception):

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from bench.charges import TOPIC, Segment, check_ledger, empty_ledger, make_charges, publish
-from bench.measuring import PAIRS, Figure, expect
+from bench.measuring import PAIRS, QUICK_PAIRS, Figure, expect
 from bench.programs import measure
 from bench.servers import PARTITIONS, Bench
 
@@ -25,7 +25,7 @@ async def run(bench: Bench) -> list[Figure]:
         make_charges(events[1], many, days=30, seed=3, prefix="SB"),
     )
     async with bench.admin("tiering") as connection:
-        answers = [await _once(bench, connection, parts) for _ in range(PAIRS)]
+        answers = [await _once(bench, connection, parts) for _ in range(bench.pairs or (QUICK_PAIRS if bench.quick else PAIRS))]
     highest = [[part["rss_bytes"] for part in answer["parts"]] for answer in answers]
     cpu = {"ours": median(answer["cpu"] for answer in answers)}
     notes: dict[str, Any] = {

@@ -47,7 +47,7 @@ async def run(bench: Bench) -> list[Figure]:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(copy_of_template(bench, "rescore_beside"))
         job["port"] = await stack.enter_async_context(serving("bench.ours_360", environment))
-        pairs = [(await _read(job), await _read_beside(bench, job)) for _ in range(PAIRS)]
+        pairs = [(await _read(job), await _read_beside(bench, job)) for _ in range(bench.pairs or PAIRS)]
     await bench.drop(DATABASE)
     return [_figure(pairs)]
 

@@ -88,7 +88,7 @@ _MADE: dict[int, Rescored] = {}
 
 async def template(bench: Bench) -> Rescored:
     """Make the database that the workloads of the re-score copy, once for all of them."""
-    accounts = 30_000 if bench.quick else 1_000_000
+    accounts = bench.count(20_000, 1_000_000)
     if id(bench) not in _MADE:
         await bench.fresh("tiering", TEMPLATE)
         database = Database("tiering", bench.url("tiering", TEMPLATE), "worker")
@@ -117,8 +117,10 @@ async def fill(database: Database, owner: asyncpg.Connection, accounts: int) -> 
     await owner.execute(_ACCOUNTS, accounts)
     await owner.execute(_PLACES)
     await owner.execute(_LEVELS)
+    await owner.execute("ALTER TABLE month_totals DROP CONSTRAINT month_totals_pkey")
     for place, month in enumerate(MONTHS):
         await owner.execute(_TOTALS, month, place)
+    await owner.execute("ALTER TABLE month_totals ADD PRIMARY KEY (account_no, month)")
     await owner.execute("DROP TABLE levels")
     await owner.execute("VACUUM ANALYZE")
     await owner.execute("INSERT INTO month_closes (month, state) VALUES ('2025-11-01', 'closed'), ('2026-01-01', 'closed')")

@@ -26,12 +26,18 @@ MEASURED = ("customer", "tiering")
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Where everything is; `quick` asks for small sizes."""
+    """Where everything is; `quick` asks for small sizes, `accounts` and `pairs` for others than a workload's own."""
 
     postgres: Postgres
     bootstrap: str
     place: Path
     quick: bool
+    accounts: int | None = None
+    pairs: int | None = None
+
+    def count(self, quick: int, full: int) -> int:
+        """How many accounts a workload takes that can be asked for another number."""
+        return self.accounts or (quick if self.quick else full)
 
     def url(self, service: str, database: str | None = None) -> str:
         """What a service's processes connect with."""
@@ -70,7 +76,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench_servers(local: Path, *, quick: bool) -> AsyncIterator[Bench]:
+async def bench_servers(
+    local: Path, *, quick: bool, accounts: int | None = None, pairs: int | None = None
+) -> AsyncIterator[Bench]:
     """Start the servers on free ports with their data in a directory that goes away afterwards."""
     local.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - nothing else runs yet
     with (
@@ -78,7 +86,7 @@ async def bench_servers(local: Path, *, quick: bool) -> AsyncIterator[Bench]:
         Postgres(Path(directory) / "postgres") as postgres,
         Kafka(Path(directory) / "kafka") as kafka,
     ):
-        bench = Bench(postgres, kafka.bootstrap, Path(directory), quick)
+        bench = Bench(postgres, kafka.bootstrap, Path(directory), quick, accounts, pairs)
         await ensure_databases(postgres.admin_url, MEASURED, postgres.password)
         for service in MEASURED:
             await upgrade(service, postgres.url(f"{service}_owner", service))
