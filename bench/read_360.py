@@ -14,7 +14,7 @@ from typing import Any
 import asyncpg
 import httpx2
 
-from bench.measuring import Figure, Program, Run, alternate, cpu_by_process, cpu_of, expect, ratios
+from bench.measuring import PAIRS, QUICK_PAIRS, Figure, Program, Run, alternate, cpu_by_process, cpu_of, expect, ratios
 from bench.overview_data import BRANCHES, account_no, branch_of, expected_page, fill
 from bench.programs import ProgramError, measure
 from bench.servers import Bench
@@ -50,7 +50,7 @@ async def run(bench: Bench) -> list[Figure]:
         bare = await servers.enter_async_context(serving("bench.bare_360", {"BENCH_DATABASE_URL": bench.url("customer")}))
         await check_pages(owner, {"ours": ours, "bare": bare}, tokens, accounts)
         job = {"tokens": tokens, "requests": requests, "connections": CONNECTIONS, "seconds": seconds}
-        runs = await alternate({"bare": _loaded(bare, job), "ours": _loaded(ours, job)})
+        runs = await alternate({"bare": _loaded(bare, job), "ours": _loaded(ours, job)}, QUICK_PAIRS if bench.quick else PAIRS)
         await check_pages(owner, {"ours": ours, "bare": bare}, tokens, accounts)
     per_request = cpu_of(runs, per=1_000)
     notes: dict[str, Any] = {

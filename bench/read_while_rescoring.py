@@ -21,6 +21,7 @@ RATE = 100.0
 """Requests per second: a fifth of what a node of two cores is to serve."""
 CONNECTIONS = 16
 PAIRS = 3
+QUICK_PAIRS = 1
 DATABASE = "customer_reads"
 LEAD_SECONDS = 1.5
 """So long the close has been running when the reads begin."""
@@ -28,7 +29,7 @@ LEAD_SECONDS = 1.5
 
 async def run(bench: Bench) -> list[Figure]:
     """Read in turn with nothing else going on and with the close being decided over and over, each time taken back."""
-    accounts, seconds = (2_000, 2.0) if bench.quick else (100_000, 15.0)
+    accounts, seconds, count = (2_000, 2.0, QUICK_PAIRS) if bench.quick else (100_000, 15.0, PAIRS)
     await template(bench)
     await bench.fresh("customer", DATABASE)
     url = bench.url("customer", DATABASE)
@@ -47,7 +48,7 @@ async def run(bench: Bench) -> list[Figure]:
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(copy_of_template(bench, "rescore_beside"))
         job["port"] = await stack.enter_async_context(serving("bench.ours_360", environment))
-        pairs = [(await _read(job), await _read_beside(bench, job)) for _ in range(bench.pairs or PAIRS)]
+        pairs = [(await _read(job), await _read_beside(bench, job)) for _ in range(bench.pairs or count)]
     await bench.drop(DATABASE)
     return [_figure(pairs)]
 

@@ -208,7 +208,7 @@ async def _close_as_scheduled(bench: Bench, checked: Checked) -> None:
         await database.open()
         await closing.close_months(database, INSTANT, _unrecorded)
         await database.close()
-        await measure("bench.rescore_ours", {"url": url, "what": "rejudge", "accounts": 0})
+        await rescore_changed.judge(url)
         await check_rows(owner, checked)
 
 

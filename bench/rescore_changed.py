@@ -12,9 +12,9 @@ import polars as pl
 from bench import rescore_oracle
 from bench.measuring import Run, expect
 from bench.programs import measure
-from bench.rescore_data import MONTH
+from bench.rescore_data import INSTANT, MONTH
 from bench.rescore_export import MOVEMENTS, read
-from services.tiering import freight
+from services.tiering import freight, restatement
 from shared.db import Database
 from shared.events.envelope import Delivery
 from shared.events.freight import FreightCharged
@@ -80,9 +80,18 @@ async def rejudge(url: str, owner: asyncpg.Connection, folder: Path, accounts: i
     if again:
         before = await _movements(owner)
         await owner.execute("INSERT INTO dirty_marks (account_no, month) SELECT account_no, month FROM restatements")
-        await measure("bench.rescore_ours", {"url": url, "what": "rejudge", "accounts": touched})
+        await judge(url)
         expect("movements after judging the same marks again", await _movements(owner), before)
     return run, {"changed_accounts": touched, "rejudge_megabytes": round(answer["rss_bytes"] / 1e6, 1)}
+
+
+async def judge(url: str) -> None:
+    """Have the suite judge the marks that there are."""
+    database = Database("tiering", url, "worker")
+    await database.open()
+    async with database.transaction() as session:
+        await restatement.rejudge(session, INSTANT)
+    await database.close()
 
 
 async def check_movements(owner: asyncpg.Connection, folder: Path, charges: list[FreightCharged]) -> None:

@@ -88,7 +88,7 @@ _MADE: dict[int, Rescored] = {}
 
 async def template(bench: Bench) -> Rescored:
     """Make the database that the workloads of the re-score copy, once for all of them."""
-    accounts = bench.count(20_000, 1_000_000)
+    accounts = bench.count(10_000, 1_000_000)
     if id(bench) not in _MADE:
         await bench.fresh("tiering", TEMPLATE)
         database = Database("tiering", bench.url("tiering", TEMPLATE), "worker")
