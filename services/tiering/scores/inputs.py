@@ -113,7 +113,8 @@ SELECT :month, m.account_no, p.branch_code, coalesce(p.outlet_code, p.branch_cod
             ELSE q.level_square + ((m.amount_fen - q.level_fen)::double precision ^ 2 - q.level_square)
                                   / least(q.judged + 1, :numbered) END
 FROM measured m LEFT JOIN placed p ON p.account_no = m.account_no
-     LEFT JOIN score_inputs q ON q.month = :previous AND q.account_no = m.account_no"""
+     LEFT JOIN score_inputs q ON q.month = :previous AND q.account_no = m.account_no
+ORDER BY m.account_no"""
 
 _JUDGE = f"""
 WITH errors AS (

@@ -30,7 +30,13 @@ async def write_scores(
     names = ("x", "t_x", "age", "expected_months", "discounted_months", "silence")
     looked_up = {name: list(column) for name, column in zip(names, columns, strict=True)}
     await session.execute(text("DELETE FROM scores WHERE month = :month"), {"month": month})
+    # Hash joins keep the order of the inputs, which is that of the accounts. By a merge join the rows come in the order of the
+    # histories, and each goes to another page of the primary key: measured, three quarters of the statement.
+    await session.execute(text("SET LOCAL enable_mergejoin = off"))
+    await session.execute(text("SET LOCAL enable_nestloop = off"))
     written = await session.execute(text(_WRITE), {"month": month, **looked_up, **params})
+    await session.execute(text("SET LOCAL enable_mergejoin = on"))
+    await session.execute(text("SET LOCAL enable_nestloop = on"))
     return int(written.rowcount)  # type: ignore[attr-defined]
 
 
@@ -59,16 +65,17 @@ _LINEAR = " + ".join([":w0", *(f"CAST(:w{place} AS double precision) * f.f{place
 # The arithmetic of doubles is the same on every run, since no sum of many is among it.
 _WRITE = f"""
 WITH estimates AS (
-    SELECT * FROM unnest(CAST(:x AS integer[]), CAST(:t_x AS integer[]), CAST(:age AS integer[]),
+    SELECT x * 16777216::bigint + t_x * 4096 + age AS history, expected_months, discounted_months, silence
+    FROM unnest(CAST(:x AS integer[]), CAST(:t_x AS integer[]), CAST(:age AS integer[]),
                          CAST(:expected_months AS double precision[]), CAST(:discounted_months AS double precision[]),
                          CAST(:silence AS double precision[]))
         AS e (x, t_x, age, expected_months, discounted_months, silence)
-), shown AS (
+), shown AS MATERIALIZED (
     SELECT unit_code, by_model, CASE WHEN actual_fen > 0 THEN
                least(1.0, CASE WHEN by_model THEN level_error_fen ELSE naive_error_fen END::double precision / actual_fen)
                ELSE 1.0 END AS error_share
     FROM forecast_errors WHERE month = :month
-), jumps AS ({JUMPED}), scored AS (
+), jumps AS MATERIALIZED ({JUMPED}), scored AS (
     SELECT i.*, e.expected_months, e.silence, {RULE_RISK.format(i="i")} AS rule_risk,
            round(e.discounted_months * CASE
                WHEN CAST(:fitted AS boolean)
@@ -77,7 +84,7 @@ WITH estimates AS (
                ELSE i.total_fen::double precision / i.active_months END)::bigint AS clv_fen,
            coalesce(b.by_model, false) AS by_model, coalesce(b.error_share, 1.0) AS error_share, coalesce(j.points, 0) AS jump
     FROM score_inputs i
-         JOIN estimates e ON e.x = i.active_months - 1 AND e.t_x = i.age - i.recency AND e.age = i.age
+         JOIN estimates e ON e.history = (i.active_months - 1) * 16777216::bigint + (i.age - i.recency) * 4096 + i.age
          LEFT JOIN shown b ON b.unit_code = coalesce(i.branch_code, {ROOT_UNIT})
          LEFT JOIN jumps j ON j.account_no = i.account_no
     WHERE i.month = :month
