@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import BeforeValidator, Field, StringConstraints
 
 from services.tiering.designer.datasets import DATASETS, Dataset
 from services.tiering.designer.fields import GROUPABLE, NUMBERS, TIMES, read_value
@@ -15,7 +15,19 @@ MeasureKind = Literal["sum", "count", "average", "share", "min", "max", "distinc
 Operator = Literal["eq", "ne", "in", "lt", "le", "gt", "ge", "between", "known", "unknown"]
 ChartChoice = Literal["bar", "line", "pie", "table"]
 Word = Annotated[str, StringConstraints(max_length=100)]
-Whole = Annotated[int, Field(ge=-(2**62), le=2**62)]
+Whole = Annotated[int, Field(ge=-(10**15), le=10**15)]
+
+
+def _whole(value: Any) -> Any:
+    """Take 1.0 for 1, as JSON Schema does."""
+    if isinstance(value, list):
+        return [_whole(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+FilterValue = Annotated[
+    Word | Whole | bool | Annotated[list[Word | Whole], Field(max_length=200)] | None, BeforeValidator(_whole)
+]
 ORDERED = frozenset({"lt", "le", "gt", "ge", "between"})
 MOST_MONTHS = 120
 
@@ -37,7 +49,7 @@ class Filter(StrictModel):
 
     field: Name
     op: Operator
-    value: Word | Whole | bool | Annotated[list[Word | Whole], Field(max_length=200)] | None = None
+    value: FilterValue = None
 
 
 class Period(StrictModel):

@@ -47,7 +47,7 @@ def read_value(kind: FieldKind, value: Any) -> Any:
             return value
         raise ValueError("true or false is wanted")
     if kind in NUMBERS:
-        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**62:
+        if isinstance(value, int) and not isinstance(value, bool):
             return value
         raise ValueError("a whole number is wanted" + (" (fen)" if kind == "fen" else ""))
     if not isinstance(value, str) or len(value) > LONGEST_TEXT:
