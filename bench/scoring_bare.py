@@ -23,11 +23,14 @@ READ = [("fields", ">i2")] + [
     for name, kind in (("account", f"S{WIDTH}"), ("x", ">i4"), ("t_x", ">i4"), ("age", ">i4"), ("repeat", ">i8"))
     for part in ((f"{name}_size", ">i4"), (name, kind))
 ]
-WRITTEN = [("fields", ">i2")] + [
-    part
-    for name, kind in (("month", ">i4"), ("account", f"S{WIDTH}"), ("expected", ">f8"), ("clv", ">i8"))
-    for part in ((f"{name}_size", ">i4"), (name, kind))
-]
+COLUMNS = {
+    "month": ">i4", "account_no": f"S{WIDTH}", "version": ">i4", "recency_score": ">i2", "frequency_score": ">i2",
+    "money_score": ">i2", "expected_months": ">f8", "silence": ">f8", "clv_fen": ">i8", "rule_risk": ">i2", "base_risk": ">i2",
+    "jump": ">i2", "risk": ">i2", "at_risk_fen": ">i8", "forecast_fen": ">i8", "low_fen": ">i8", "high_fen": ">i8",
+    "by_model": "u1",
+}  # fmt: skip
+NEUTRAL = {"version": 1, "recency_score": 3, "frequency_score": 3, "money_score": 3, "rule_risk": 50, "base_risk": 50, "risk": 50}
+WRITTEN = [("fields", ">i2")] + [part for name, kind in COLUMNS.items() for part in ((f"{name}_size", ">i4"), (name, kind))]
 
 
 async def main(job: dict[str, Any]) -> dict[str, Any]:
@@ -60,9 +63,14 @@ def _scored(rows: Any) -> bytes:
     p, q, gamma = (WORTH[name] for name in ("p", "q", "gamma"))
     worth = p * (gamma + rows["repeat"].astype(float)) / (p * x + q - 1)
     out = np.zeros(len(rows), dtype=WRITTEN)
-    out["fields"], out["month_size"], out["account_size"], out["expected_size"], out["clv_size"] = 4, 4, WIDTH, 8, 8
-    out["month"] = (MONTH - date(2000, 1, 1)).days
-    out["account"], out["expected"], out["clv"] = rows["account"], expected, np.round(discounted * worth)
+    out["fields"] = len(COLUMNS)
+    for name, kind in COLUMNS.items():
+        out[f"{name}_size"] = np.dtype(kind).itemsize
+    for name, value in NEUTRAL.items():
+        out[name] = value
+    out["month"], out["account_no"] = (MONTH - date(2000, 1, 1)).days, rows["account"]
+    out["expected_months"], out["clv_fen"] = expected, np.round(discounted * worth)
+    out["at_risk_fen"] = out["clv_fen"] // 2
     return HEADER + out.tobytes() + b"\xff\xff"
 
 

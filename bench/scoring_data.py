@@ -33,10 +33,9 @@ FROM (
 """Accounts $1, month $2; every figure follows from the number of the account."""
 
 BARE_TABLE = """
-CREATE TABLE bare_scores (
-    month date NOT NULL, account_no text COLLATE "C" NOT NULL, expected_months float8 NOT NULL, clv_fen bigint NOT NULL,
-    PRIMARY KEY (month, account_no));
+CREATE TABLE bare_scores (LIKE scores INCLUDING ALL);
 GRANT ALL ON bare_scores TO tiering_worker"""
+"""The bare program writes rows of the same shape, with the same indexes; what it does not compute stands at a neutral value."""
 
 ALIKE = """
 SELECT count(*) FROM scores s FULL JOIN bare_scores b USING (month, account_no)

@@ -83,7 +83,8 @@ WITH jumps AS ({JUMPED}), wanted AS (
     UPDATE scores s
     SET jump = w.points, risk = least(100, s.base_risk + w.points),
         version = s.version + CASE WHEN s.risk = least(100, s.base_risk + w.points) THEN 0 ELSE 1 END,
-        at_risk_fen = (s.clv_fen::numeric * least(100, s.base_risk + w.points) / 100)::bigint
+        at_risk_fen = s.clv_fen / 100 * least(100, s.base_risk + w.points)
+            + s.clv_fen % 100 * least(100, s.base_risk + w.points) / 100
     FROM wanted w WHERE s.month = :month AND s.account_no = w.account_no
     RETURNING s.account_no, old.risk AS was, new.risk
 )

@@ -94,9 +94,11 @@ def evaluation(parts: dict[str, int | None]) -> int:
 RULE_RISK = f"""least(100,
     (ARRAY[{", ".join(map(str, SILENT_POINTS))}])[least({{i}}.recency, {len(SILENT_POINTS) - 1}) + 1]
     + CASE WHEN {{i}}.recency > 0 OR {{i}}.previous_fen <= {{i}}.amount_fen THEN 0
-           WHEN ({{i}}.previous_fen - {{i}}.amount_fen)::numeric * 100 > {{i}}.previous_fen::numeric * {FALL_POINTS[0][0]}
+           WHEN {{i}}.previous_fen - {{i}}.amount_fen > {{i}}.previous_fen / 100 * {FALL_POINTS[0][0]}
+                                                        + {{i}}.previous_fen % 100 * {FALL_POINTS[0][0]} / 100
            THEN {FALL_POINTS[0][1]}
-           WHEN ({{i}}.previous_fen - {{i}}.amount_fen)::numeric * 100 > {{i}}.previous_fen::numeric * {FALL_POINTS[1][0]}
+           WHEN {{i}}.previous_fen - {{i}}.amount_fen > {{i}}.previous_fen / 100 * {FALL_POINTS[1][0]}
+                                                        + {{i}}.previous_fen % 100 * {FALL_POINTS[1][0]} / 100
            THEN {FALL_POINTS[1][1]} ELSE 0 END
     + CASE WHEN {{i}}.months_12 * 2 < least({{i}}.age + 1, 12) THEN {SELDOM_POINTS} ELSE 0 END)"""
 """SQL of `rule_risk(rule_reasons(...))` for a row of score_inputs; `{i}` is its alias."""

@@ -101,6 +101,7 @@ INSERT INTO scores (month, account_no, version, recency_score, frequency_score, 
                     rule_risk, base_risk, jump, risk, at_risk_fen, forecast_fen, low_fen, high_fen, by_model)
 SELECT :month, account_no, 1, {_fifth("-recency", "recency")}, {_fifth("charges_12", "frequency")},
        {_fifth("amount_12_fen", "money")}, expected_months, silence, clv_fen, rule_risk, base_risk, jump,
-       least(100, base_risk + jump), (clv_fen::numeric * least(100, base_risk + jump) / 100)::bigint, forecast_fen,
+       least(100, base_risk + jump),
+       clv_fen / 100 * least(100, base_risk + jump) + clv_fen % 100 * least(100, base_risk + jump) / 100, forecast_fen,
        greatest(0, round(forecast_fen - half_width))::bigint, round(forecast_fen + half_width)::bigint, by_model
 FROM judged"""
