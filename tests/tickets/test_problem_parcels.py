@@ -60,7 +60,7 @@ async def test_events_say_no_free_text_and_no_person(tickets_db: Database) -> No
     (row,) = await rows(tickets_db, "SELECT data::jsonb AS data FROM outbox")
     assert set(row["data"]) == {
         "ticket_id", "class", "cause_hint", "waybill_no", "account_no", "branch_code", "priority", "opened_at", "due_at", "state",
-        "changed_at", "version",
+        "changed_at", "version", "cause_code",
     }  # fmt: skip
 
 

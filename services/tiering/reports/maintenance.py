@@ -3,7 +3,7 @@
 Source: T-45 (count, ratio, quality, problems, overall), T-46 (grades and overrides), T-47 (league of branches), T-49 (rankings).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from services.tiering.rendering.document import Chart, Section, Table
@@ -71,17 +71,6 @@ def _execution(cell: Cell) -> list[Any]:
 def quality(material: Material) -> Section:
     """Show the grades of information quality, computed and given by a person (T-46)."""
     cuts = material.policy.quality
-    rows = []
-    for (role, unit), cell in material.figures.by(responsible).items():
-        computed = material.grade(cell)
-        other = material.overrides.get((role, unit))
-        rows.append(
-            [
-                *(role_name(role), unit, cell.contacts, ratio(cell.on_time, cell.contacts), ratio(cell.complete, cell.talks)),
-                *(material.score(cell), grade_name(computed), grade_name(other.grade if other else computed)),
-                f"{other.reason} ({other.recorded_by})" if other else "",
-            ]
-        )
     return Section(
         "信息完成质量 Information quality",
         [
@@ -105,10 +94,22 @@ def quality(material: Material) -> Section:
                     column("grade", "等级 grade"),
                     column("reason", "调整原因 reason of another grade"),
                 ],
-                rows,
+                list(_grades(material)),
             )
         ],
     )
+
+
+def _grades(material: Material) -> Iterator[list[Any]]:
+    """Yield a row per responsible: what was computed, and the grade that counts."""
+    for (role, unit), cell in material.figures.by(responsible).items():
+        computed = material.grade(cell)
+        other = material.overrides.get((role, unit))
+        yield [
+            *(role_name(role), unit, cell.contacts, ratio(cell.on_time, cell.contacts), ratio(cell.complete, cell.talks)),
+            *(material.score(cell), grade_name(computed), grade_name(other.grade if other else computed)),
+            f"{other.reason} ({other.recorded_by})" if other else "",
+        ]
 
 
 def problems(material: Material) -> Section:
