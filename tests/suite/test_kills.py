@@ -107,8 +107,8 @@ async def test_kills_repeats_and_disorder_change_no_business_column(
         assert {"postgres", "kafka", "web"} <= set(killed)
         found = await decided(suite)
         assert found.keys() == expected.keys()
-        for table, rows in expected.items():
-            assert found[table] == rows, table
+        differing = {table: sorted({*rows} ^ {*found[table]})[:4] for table, rows in expected.items() if found[table] != rows}
+        assert differing == {}
         assert sum(map(len, expected.values())) > 1000
         await assert_the_bus_holds_every_outbox_row(suite)
     finally:

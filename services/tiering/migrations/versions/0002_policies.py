@@ -3,11 +3,13 @@
 import hashlib
 import json
 import tomllib
+from datetime import datetime
 
 from alembic import op
 from sqlalchemy import text
 
 from services.tiering.policies.document import shipped_text
+from shared.clock import SHANGHAI
 from shared.kernel import revisions
 
 revision = "0002"
@@ -104,11 +106,14 @@ GRANT USAGE ON SCHEMA trial TO tiering_worker
 """
 PUBLISHED = ("2008-new",)
 SHIPPED = ("2007-old", *PUBLISHED)
+BEGINNING = datetime(2000, 1, 1, tzinfo=SHANGHAI)
+"""Shipped versions were always there: the wall clock of an installation is no business instant."""
 ADD = """
 INSERT INTO policy_versions
     (policy_version, state, effective_from, content, locks, document, digest, author, drafted_at, publisher, published_at)
-SELECT :policy_version, :state, :effective_from, CAST(:content AS jsonb), '{}', :document, :digest, 'shipped', now(),
-       CASE WHEN :state = 'published' THEN 'shipped' END, CASE WHEN :state = 'published' THEN now() END
+SELECT :policy_version, :state, :effective_from, CAST(:content AS jsonb), '{}', :document, :digest, 'shipped', b.at,
+       CASE WHEN :state = 'published' THEN 'shipped' END, CASE WHEN :state = 'published' THEN b.at END
+FROM (SELECT CAST(:at AS timestamptz) AS at) AS b
 """
 
 
@@ -146,6 +151,7 @@ def _add(policy_version: str) -> None:
             "effective_from": effective_from,
             "content": rendered,
             "document": written,
+            "at": BEGINNING,
             "digest": hashlib.sha256(rendered.encode()).hexdigest(),
         },
     )
