@@ -377,7 +377,7 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     "tiering.list_policies": lambda role: _policy("", "draft"),
     "tiering.read_policy": lambda role: Probe("GET", "/v1/policies/2008-new"),
     "tiering.read_effective_policy": lambda role: Probe("GET", "/v1/policies/effective"),
-    "tiering.check_policy": lambda role: Probe("POST", "/v1/policies/check", _POLICY_FILE),
+    "tiering.check_policy": lambda role: Probe("POST", "/v1/policy-checks", _POLICY_FILE),
     "tiering.draft_policy": lambda role: Probe("POST", "/v1/policies", _POLICY_FILE, before=_NO_POLICY),
     "tiering.try_policy": lambda role: _policy("/trials", "draft", {"from": "2018-02", "to": "2018-03"}),
     "tiering.approve_policy": lambda role: _policy("/approval", "tried"),

@@ -68,7 +68,7 @@ def show(version: Version, role: RoleOption = "ops_hq", as_unit: UnitOption = No
 @policy.command()
 def check(file: File, role: RoleOption = "ops_hq", as_unit: UnitOption = None, as_json: JsonFlag = False) -> None:
     """Say what is wrong with a file, with the lines; keeps nothing. Exit code 2 where something is."""
-    found = run(_send("/v1/policies/check", file, role, as_unit, None))
+    found = run(_send("/v1/policy-checks", file, role, as_unit, None))
     print_json(found) if as_json else typer.echo(f"{file}: good; sets {', '.join(found['sets']) or 'nothing'}.")
 
 

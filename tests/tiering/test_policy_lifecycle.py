@@ -195,8 +195,8 @@ async def test_versions_are_listed_by_key_and_drafted_within_ones_unit(desk: Des
     assert [item["policy_version"] for item in drafts] == ["2007-old"]
     for document in (B1.replace('"B1"', '"B3"'), 'policy_version = "2018-x"', 'policy_version = "2018-x"\nunit = "D1"'):
         assert await desk.refused("POST", "/v1/policies", {"document": document}) == (404, "not-found")
-        assert await desk.refused("POST", "/v1/policies/check", {"document": document}) == (404, "not-found")
-    status, checked = await desk.call("POST", "/v1/policies/check", {"document": B1})
+        assert await desk.refused("POST", "/v1/policy-checks", {"document": document}) == (404, "not-found")
+    status, checked = await desk.call("POST", "/v1/policy-checks", {"document": B1})
     assert (status, checked["policy_version"], checked["sets"]) == (200, "B1.1", ["tiers.key_top_n"])
 
 
@@ -321,7 +321,7 @@ async def test_the_command_names_the_lines_and_shows_a_trial(
     file = tmp_path / "new.toml"
     file.write_text('policy_version = "2018-x"\n[tiers]\nvip_top_n = -1\nkey = 1\n', encoding="utf-8")
     with pytest.raises(CommandError) as refused:
-        await policies._send("/v1/policies/check", str(file), "ops_hq", None, None)
+        await policies._send("/v1/policy-checks", str(file), "ops_hq", None, None)
     assert str(refused.value).splitlines() == [f"{file}:4: tiers.key: there is no such key"]
     file.write_text('policy_version = "2018-x"\n[tiers]\nvip_top_n = 0\n', encoding="utf-8")
     months = {"from": "2018-02", "to": "2018-03"}

@@ -47,7 +47,7 @@ async def read_policy(session: Session, policy_version: PolicyName) -> PolicyRea
     return PolicyRead.model_validate(await lifecycle.read(session, policy_version))
 
 
-@router.post("/v1/policies/check", name="tiering.check_policy", summary="Check a policy file", responses=PROBLEMS)
+@router.post("/v1/policy-checks", name="tiering.check_policy", summary="Check a policy file", responses=PROBLEMS)
 async def check_policy(session: Session, caller: Caller, idempotent: Idempotent, file: PolicyFile) -> PolicyChecked:
     """Check a file and keep nothing; one that contradicts itself is refused with the lines and the reasons (`errors`)."""
     return PolicyChecked.model_validate(await lifecycle.check(session, caller.scope, file.document))
