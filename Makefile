@@ -36,7 +36,7 @@ check: $(INSTALLED) ## format, lint, types, import contracts, generated document
 	@$(COMPILE) --output-file .venv/requirements.lock >/dev/null
 	@cmp -s requirements.lock .venv/requirements.lock || { echo "requirements.lock is not what pyproject.toml asks for: make lock"; exit 1; }
 
-bench: $(INSTALLED) ## measure against hand-written programs, side by side; QUICK=1 in under 3 minutes
+bench: $(INSTALLED) ## measure against hand-written programs, side by side; QUICK=1 with small sizes
 	@exec $(BIN)/python -m bench $(if $(QUICK),--quick)
 
 docs: $(INSTALLED) ## write the generated documents: OpenAPI, AsyncAPI, settings, JSON Schemas
