@@ -23,7 +23,7 @@ from tests.conftest import Server as Postgres
 from tests.serving import bearer, serving, settings_of
 
 ROOT = Path(__file__).resolve().parent.parent
-EXAMPLES = 10
+EXAMPLES = 25
 """Generated cases per operation in the fuzzing phase; the examples and coverage phases add theirs."""
 
 
