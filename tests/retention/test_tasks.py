@@ -253,6 +253,7 @@ async def test_thousands_fall_due_in_one_statement_through_the_index(db):
                 "FROM generate_series(1, 40000) AS n"
             )
         )
+        await session.execute(text("ANALYZE tasks"))
     await overdue_at(db, "2018-07-01T00:30")
     async with db.transaction() as session:
         states = dict((await session.execute(select(Task.state, func.count()).group_by(Task.state))).all())
