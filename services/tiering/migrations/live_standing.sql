@@ -2,7 +2,7 @@
 -- is narrow for that: it answers about one account, only where the caller may see that one; of others it gives places and amounts,
 -- and a number only where that account lies in the caller's unit (never to a shipper). It changes nothing and takes no SQL.
 -- `as_if` asks where the account would stand with another sum (the projection), all others as they are.
-CREATE FUNCTION live_standing(account text, in_quarter date, last_day date, vip_n integer, key_n integer, as_if bigint)
+CREATE OR REPLACE FUNCTION live_standing(account text, in_quarter date, last_day date, vip_n integer, key_n integer, as_if bigint)
 RETURNS TABLE (branch_code text, district_code text, opened_on date, sum_fen bigint, service_tier text, place bigint,
                above_account text, above_fen bigint, below_account text, below_fen bigint,
                to_next_fen bigint, to_key_fen bigint, to_vip_fen bigint)
@@ -40,7 +40,7 @@ BEGIN
         RETURN NEXT;
         RETURN;
     END IF;
-    mark := CASE WHEN mine > 0 THEN floor(3 * ln(mine::double precision)) ELSE -1 END;
+    mark := CASE WHEN mine > 0 THEN length(mine::text) ELSE -1 END;
 
     -- The first accounts of the district but this one, from the first of each of its branches: vip_n of them are the VIPs that it
     -- would have to pass.

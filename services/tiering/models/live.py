@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from services.tiering.models.base import CODE, FEN, Base
 from services.tiering.models.ledger import Charge
 
-_MAGNITUDE = "(CASE WHEN sum_fen > 0 THEN floor(3 * ln(sum_fen::double precision)) ELSE -1 END)::smallint"
+_MAGNITUDE = "(CASE WHEN sum_fen > 0 THEN length(sum_fen::text) ELSE -1 END)::smallint"
 
 
 class QuarterSum(Base):

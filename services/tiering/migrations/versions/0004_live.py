@@ -11,7 +11,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-# Kept by the statement that posts charges. `magnitude` is the sum on a coarse scale, about two steps for each doubling: the index
+# Kept by the statement that posts charges. `magnitude` is the sum on a coarse scale (0009 made it coarser): the index
 # holds it instead of the sum, so that most charges change no indexed column and the row is rewritten on its page (docs/decisions,
 # 27). The rows of the running quarter are made from what is there.
 STANDINGS = """
