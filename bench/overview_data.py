@@ -11,8 +11,8 @@ from typing import Any
 
 import asyncpg
 
-from services.customer.customer_360 import rendering
-from shared.db import Database
+from services.customer.customer_360 import reading, rendering
+from shared.db import Database, Scope
 from shared.directory import Unit, apply_units
 
 NOW = datetime(2026, 3, 20, 4, tzinfo=UTC)
@@ -68,7 +68,6 @@ SELECT 'A' || lpad(n::text, 8, '0'), 1, json_build_object(
 FROM generate_series(0, $1 - 1) AS n"""
 _PREPARED = """
 CREATE TABLE prepared (account_no text COLLATE "C" PRIMARY KEY, body text NOT NULL) WITH (toast_tuple_target = 8160);
-INSERT INTO prepared SELECT account_no, read_account_360(account_no, '', '', 'on') FROM account_360;
 GRANT SELECT ON prepared TO customer_app"""
 
 
@@ -93,6 +92,11 @@ async def fill(database: Database, owner: asyncpg.Connection, accounts: int) -> 
                 rendering.touch(session, part, numbers)
             rendering.touch_months(session, [(number, month) for number in numbers for month in MONTHS])
     await owner.execute(_PREPARED)
+    everything = Scope(everything=True)
+    for first in range(0, accounts, CHUNK):
+        numbers = [account_no(n) for n in range(first, min(first + CHUNK, accounts))]
+        pages = [(number, (await reading.read(database.hot, everything, number)).decode()) for number in numbers]
+        await owner.copy_records_to_table("prepared", records=pages)
     for table in ("account_360", "prepared"):
         await owner.execute(f"VACUUM (FULL, ANALYZE) {table}")
     await owner.execute("CHECKPOINT")

@@ -104,8 +104,41 @@ def _tls(url: str) -> dict[str, bool]:
     return {} if named else {"ssl": False}
 
 
-async def _leave_as_it_is(_: asyncpg.Connection) -> None:
-    """Reset nothing: a hot read is one statement, and its scope ends with it."""
+class HotReads:
+    """Connections for reads that are one statement and set their scope in it: it ends with the statement, so nothing is reset.
+
+    At most `size` ask at a time, each with its statements kept prepared. A connection that was lost is replaced by the next read.
+    """
+
+    def __init__(self, url: str, settings: dict[str, str], size: int = 4) -> None:
+        self.url = url
+        self.settings = settings
+        self.idle: list[asyncpg.Connection] = []
+        self._turns = asyncio.Semaphore(size)
+
+    async def row(self, query: str, *values: object) -> asyncpg.Record | None:
+        """Return the only row of a query, None where there is none."""
+        async with self._turns:
+            connection = self.idle.pop() if self.idle else await self._open()
+            if connection.is_closed():
+                connection = await self._open()
+            try:
+                return await connection.fetchrow(query, *values)
+            except asyncpg.PostgresError:
+                raise
+            except BaseException:
+                connection.terminate()  # nobody knows what it would answer next
+                raise
+            finally:
+                self.idle.append(connection)
+
+    async def _open(self) -> asyncpg.Connection:
+        return await asyncpg.connect(self.url, server_settings=self.settings, timeout=10, **_tls(self.url))
+
+    def close(self) -> None:
+        """End all connections."""
+        while self.idle:
+            self.idle.pop().terminate()
 
 
 async def driver(session: AsyncSession) -> asyncpg.Connection:
@@ -142,7 +175,7 @@ class Database:
             pool_pre_ping=False,
         )
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False, autoflush=True)
-        self._hot: asyncpg.Pool | None = None
+        self.hot = HotReads(url, self.settings)
 
     async def connect(self) -> asyncpg.Connection:
         """Open a connection of its own in this role (LISTEN, snapshots, the relay)."""
@@ -165,22 +198,8 @@ class Database:
 
     async def close(self) -> None:
         """Close all pools."""
-        if self._hot is not None:
-            self._hot.terminate()
+        self.hot.close()
         await self._engine.dispose()
-
-    async def hot(self) -> asyncpg.Pool:
-        """Return the driver's own pool, for reads that are one statement and set their scope in it."""
-        if self._hot is None:
-            self._hot = await asyncpg.create_pool(
-                self.url,
-                min_size=1,
-                max_size=4,
-                server_settings=self.settings,
-                reset=_leave_as_it_is,
-                **_tls(self.url),
-            )
-        return self._hot
 
     @asynccontextmanager
     async def transaction(self, scope: Scope | None = None, isolation: str | None = None) -> AsyncIterator[AsyncSession]:

@@ -35,7 +35,7 @@ from starlette._utils import get_route_path
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse
 
-from shared import api_page, idempotency, identity, observability
+from shared import api_page, direct, idempotency, identity, observability
 from shared.access import POLICY, Reach, Role, Rule, check_policy
 from shared.db import Database
 from shared.edge import Edge
@@ -185,6 +185,11 @@ class Route(APIRoute):
 
     It keeps its answer with an Idempotency-Key's effect, in the transaction that is still open.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if direct.is_marked(self.endpoint):
+            self.app = direct.answer(self, self.app, _authorize)
 
     def get_route_handler(self) -> Callable[[Request], Any]:
         """Wrap the handler, which returns when the answer is rendered and before the session commits."""

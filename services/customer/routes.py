@@ -19,7 +19,8 @@ from services.customer.schemas import (
     UnitsPut,
 )
 from services.customer.sealing import Seal
-from shared.http import PROBLEMS, AccountInScope, Caller, Router, Session, UnitFilter
+from shared.direct import answered_directly
+from shared.http import PROBLEMS, AccountInScope, Caller, Router, Session, UnitFilter, caller_of
 from shared.identity import data_key
 from shared.paging import Page
 from shared.schemas import AccountNo
@@ -47,11 +48,12 @@ Names = Annotated[Seal, Depends(_seal)]
     summary="Everything about one account",
     responses={**PROBLEMS, 200: {"model": Account360}},
 )
+@answered_directly
 async def read_account_360(
-    request: Request, caller: Caller, account_no: Annotated[AccountNo, Path(description="Number of the account.")]
+    request: Request, account_no: Annotated[AccountNo, Path(description="Number of the account.")]
 ) -> Response:
     """Read the account, its unit path, tiers, freight, movements, tasks, tickets and parcels; one query."""
-    page = await reading.read(await request.app.state.database.hot(), caller.scope, account_no)
+    page = await reading.read(request.app.state.database.hot, caller_of(request).scope, account_no)
     return Response(page, media_type="application/json")
 
 

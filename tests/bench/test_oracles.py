@@ -12,8 +12,9 @@ from bench import close, closing_by_hand, closing_data, overview_data
 from bench.charges import TOPIC, Ledger, Segment, add_up, check_ledger, empty_ledger, make_charges
 from bench.measuring import Figure, Run, WrongTotalError, alternate, cpu_between, cpu_of, cpu_seconds, ratios
 from bench.read_360 import compare_page, zipf_requests
+from services.customer.customer_360 import reading
 from services.tiering import closing, freight
-from shared.db import Database
+from shared.db import Database, Scope
 from shared.scheduler import record_run
 from tests.conftest import Server
 from tests.deliveries import deliver
@@ -127,7 +128,7 @@ async def test_a_page_is_believed_only_as_the_tables_say_it(postgres: Server, cu
     try:
         await overview_data.fill(customer_db, connection, 30)
         for account in ("A00000000", "A00000007", "A00000010", "A00000023"):
-            page = json.loads(await connection.fetchval("SELECT read_account_360($1, '', '', 'on')", account))
+            page = json.loads(await reading.read(customer_db.hot, Scope(everything=True), account))
             expected = await overview_data.expected_page(connection, account)
             compare_page("ours", page, expected)
             prepared = await connection.fetchval("SELECT body FROM prepared WHERE account_no = $1", account)

@@ -18,7 +18,7 @@ from services.customer.schemas import Account360
 from services.customer.subscriptions import SUBSCRIPTIONS
 from shared import events
 from shared.consumer import Dispatcher
-from shared.db import Database, Scope
+from shared.db import Database, HotReads, Scope
 from shared.events.envelope import Delivery
 from shared.problems import NotFound
 from tests.customer import make
@@ -37,7 +37,7 @@ async def arrive(db: Database, *batch: Delivery[Any]) -> None:
 
 
 async def page(web: Database, account_no: str = "A1", scope: Scope = ROOT) -> dict[str, Any]:
-    body = await reading.read(await web.hot(), scope, account_no)
+    body = await reading.read(web.hot, scope, account_no)
     Account360.model_validate_json(body)
     answer: dict[str, Any] = orjson.loads(body)
     return answer
@@ -258,15 +258,29 @@ EXPECTED = {
 
 async def test_a_page_is_read_with_one_statement(db: Database, web: Database, account: str) -> None:
     asked: list[str] = []
+    reads = HotReads(web.url, web.settings, 1)
+    await reading.read(reads, Scope("BR-1"), account)
+    reads.idle[0].add_query_logger(lambda record: asked.append(record.query))
+    await reading.read(reads, Scope("BR-1"), account)
+    await asyncio.sleep(0)  # the driver tells its loggers afterwards
+    reads.close()
+    assert len(asked) == 1
 
-    async def count(connection: asyncpg.Connection) -> None:
-        connection.add_query_logger(lambda record: asked.append(record.query))
 
-    async with asyncpg.create_pool(web.url, min_size=1, max_size=1, init=count, server_settings=web.settings, ssl=False) as pool:
-        await reading.read(pool, Scope("BR-1"), account)
-        async with pool.acquire() as connection:
-            reset = connection.get_reset_query()
-    assert [query for query in asked if query != reset] == ["SELECT read_account_360($1, $2, $3, $4)"]
+async def test_a_read_that_was_given_up_or_lost_leaves_no_connection_that_answers_it(web: Database, account: str) -> None:
+    reads = HotReads(web.url, web.settings, 1)
+    slow = asyncio.create_task(reads.row("SELECT pg_sleep(4)"))
+    await asyncio.sleep(0.1)
+    slow.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await slow
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await reads.row("SELECT 1 / 0")
+    assert orjson.loads(await reading.read(reads, ROOT, account))["account"]["account_no"] == "A1"
+    reads.idle[0].terminate()
+    assert orjson.loads(await reading.read(reads, ROOT, account))["account"]["account_no"] == "A1"
+    assert len(reads.idle) == 1
+    reads.close()
 
 
 @pytest.mark.parametrize(
@@ -294,11 +308,9 @@ async def test_what_lies_outside_the_caller_s_unit_is_not_found(web: Database, a
 
 
 async def test_one_caller_s_scope_never_reaches_the_next(db: Database, web: Database, account: str) -> None:
-    pool = await web.hot()
-
     async def ask(scope: Scope) -> bool:
         try:
-            await reading.read(pool, scope, account)
+            await reading.read(web.hot, scope, account)
         except NotFound:
             return False
         return True
@@ -306,7 +318,8 @@ async def test_one_caller_s_scope_never_reaches_the_next(db: Database, web: Data
     scopes = [(Scope("BR-1"), True), (Scope("BR-2"), False), (ROOT, True), (Scope(account_no="A2"), False), (Scope(), False)] * 40
     random.Random(1).shuffle(scopes)
     assert await asyncio.gather(*(ask(scope) for scope, _ in scopes)) == [seen for _, seen in scopes]
-    assert await pool.fetchval("SELECT count(*) FROM account_360") == 0
+    for connection in web.hot.idle:
+        assert await connection.fetchval("SELECT count(*) FROM account_360") == 0
 
 
 async def test_a_new_account_has_an_empty_page(db: Database, web: Database, account: str) -> None:

@@ -142,3 +142,16 @@ async def test_a_name_left_out_stays_and_null_removes_it(staffed: Desk) -> None:
     assert (await staffed.get("/v1/accounts/A1")).json()["name"] == "H***"
     await staffed.put("/v1/accounts", [{**row, "name": None}])
     assert (await staffed.get("/v1/accounts/A1")).json()["name"] is None
+
+
+async def test_the_page_refuses_as_every_other_operation_does(desk: Desk) -> None:
+    """It is answered directly: token first, then the number's form, then whether the caller may see it."""
+    for path in ("/v1/accounts/A%201/360", "/v1/accounts/A1/360"):
+        assert (await desk.client.get(path)).status_code == 401
+    refused = await desk.get("/v1/accounts/A%201/360")
+    assert (refused.status_code, refused.json()["type"].rpartition("/")[2]) == (422, "invalid-request")
+    assert refused.json()["errors"][0]["where"] == "path.account_no"
+    assert (await desk.client.post("/v1/accounts/A1/360")).status_code == 405
+    missing = await desk.get("/v1/accounts/A9/360")
+    assert (missing.status_code, missing.headers["content-type"]) == (404, "application/problem+json")
+    assert missing.headers["cache-control"] == "no-store"
