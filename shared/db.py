@@ -173,6 +173,7 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_pre_ping=False,
+            pool_use_lifo=True,  # few connections that know their statements, rather than all of them a little
         )
         self._sessions = async_sessionmaker(self._engine, expire_on_commit=False, autoflush=True)
         self.hot = HotReads(url, self.settings)

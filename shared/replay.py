@@ -2,13 +2,14 @@
 
 It walks the instants S: 00:30 Asia/Shanghai of every business day and the end of the replay. Before each it opens the accounts
 that begin, publishes what was published before S, and waits until all has settled; then it sets the business clock to S,
-service by service in the order of the rule (close and re-judging first, then promises and overdue tasks), and waits again.
+service by service in the order of the rule (close and re-judging first, then promises and overdue tasks). What the first of
+these stages brings about is waited for at once; what the last does settles together with the next window, at the same S.
 Everything it does may be done twice: after a kill it repeats the last S and publishes the window after it again.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -18,22 +19,21 @@ import structlog
 
 from shared.clock import business_date, wall_now
 from shared.db import Database
-from shared.events.envelope import Event, headers_for
 from shared.events.fields import FIRST_INSTANT
 from shared.history.folder import History
 from shared.history.organisation import Account, Unit
-from shared.kafka import EndOffsets, Message, Publisher
+from shared.kafka import EndOffsets, Partition, Publisher
 from shared.scheduler import CHANNEL, DAILY_AT, daily_instants
 from shared.settlement import PartitionStopped, Settlement
+from shared.windows import Disturbance, Window
 
 CLOCK_ORDER = (("tiering",), ("customer", "tickets", "retention"))
 """Closes and re-judging are settled before promises and overdue tasks are looked at: a withdrawn movement cancels its task."""
 STALLED_SECONDS = 60
-POLL_SECONDS, LONGEST_POLL_SECONDS = 0.003, 0.025
+POLL_SECONDS, LONGEST_POLL_SECONDS = 0.002, 0.015
 """A quiet day settles in milliseconds; while a busy one does, asking often would only take its processor time."""
-CHUNK = 2000
-SOURCE = "/express-crm/replay"
-Dated = tuple[datetime, Event]
+QUIET_SECONDS = 0.3
+"""Nothing has moved for so long: time to look at everything, also for what has stopped."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -54,15 +54,11 @@ class Doors(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where the replay stands: the instant that has settled, and how many of all instants."""
+    """Where the replay stands: the instant that the clocks have reached, and how many of all instants."""
 
     instant: datetime
     done: int
     total: int
-
-
-Disturbance = Callable[[list[Dated]], Iterable[Dated]]
-"""What a test does to the events of one window before they are published."""
 
 
 def instants_of(history: History) -> list[datetime]:
@@ -108,14 +104,19 @@ class Replay:
         self._doors = doors
         self._progress = progress
         self._disturb = disturb
+        self._subscribed = subscribed
         self._connections: dict[str, asyncpg.Connection] = {}
-        self._ends: EndOffsets | None = None
+        self._asks_ends: EndOffsets | None = None
         self._publisher = Publisher(bootstrap)
         self.settlement = Settlement({service: self._connector(service) for service in databases}, self._end_offsets, subscribed)
         self._moved_at = time.monotonic()
         self._written: dict[str, int] = {}
         self._seen: object = None
         self._pause = POLL_SECONDS
+        self._ends: dict[Partition, int] = {}
+        """Where the logs are known to end, at the least."""
+        self._unsettled = True
+        self._ahead: Window | None = None
 
     async def run(self, catch_up: bool = False) -> None:
         """Replay from where the clock stands to the end, then let the clock go on: from the end, or caught up to the real one.
@@ -132,30 +133,43 @@ class Replay:
             if done:
                 await self._set_clock(done[-1])
             previous = done[-1] if done else FIRST_INSTANT
-            for number, instant in enumerate(instants[len(done) :], len(done) + 1):
-                await self._step(previous, instant, first=previous == FIRST_INSTANT)
+            coming = instants[len(done) :]
+            for number, instant in enumerate(coming):
+                following = coming[number + 1] if number + 1 < len(coming) else None
+                await self._step(previous, instant, following)
                 previous = instant
-                self._progress(Progress(instant, number, len(instants)))
+                self._progress(Progress(instant, len(done) + number + 1, len(instants)))
+            await self._settle(previous)
             await self._again(self._release, wall_now() if catch_up else self._history.end)
         except PartitionStopped as stopped:
             raise ReplayError(str(stopped)) from None
         finally:
             await self._close()
 
-    async def _step(self, previous: datetime, instant: datetime, first: bool) -> None:
+    async def _step(self, previous: datetime, instant: datetime, following: datetime | None) -> None:
+        """Publish what is published from one instant to the next, wait for it, and set the clock to the next."""
+        first = previous == FIRST_INSTANT
         since, until = business_date(previous), business_date(instant)
         accounts = [a for a in self._history.accounts if a.must_open_by <= until and (first or a.must_open_by > since)]
         if accounts:
             await self._again(self._doors.put_accounts, accounts)
-        events = list(self._disturb(list(self._history.window(previous, instant))))
-        for chunk in _chunks(events):
-            await self._again(self._publisher.send, messages_of(chunk))
-        if accounts or events or first:
+        records = (self._ahead or self._window(previous, instant)).records()
+        if records:
+            self._ends |= await self._again(self._publisher.send, records, business_date(instant).toordinal())
+        self._ahead = self._window(instant, following) if following is not None else None
+        if accounts or records or self._unsettled:
             await self._settle(previous)
         await self._set_clock(instant)
 
+    def _window(self, since: datetime, until: datetime) -> Window:
+        return Window(self._history.window(since, until), self._disturb)
+
     async def _set_clock(self, instant: datetime) -> None:
-        """Set the clock to S in each service, and wait until what follows has settled; where nothing follows, nothing waits."""
+        """Set the clock to S in each service, and wait until what follows has settled; where nothing follows, nothing waits.
+
+        What the last services do is settled with the next window: it comes at the same business time, and nothing that reads it
+        publishes anything.
+        """
         for services in CLOCK_ORDER:
             await self._again(self._write_clock, services, instant)
             self._pause = POLL_SECONDS
@@ -165,21 +179,32 @@ class Replay:
                     break
                 await self._wait(seen)
             if any(row["unsent"] or row["written"] != self._written.get(service) for service, row in seen.items()):
-                await self._settle(instant, services)
+                self._unsettled = True
+                if services != CLOCK_ORDER[-1]:
+                    await self._settle(instant, services)
 
     async def _settle(self, instant: datetime, services: Sequence[str] = ()) -> None:
-        """Wait until all has settled. The full reading is taken only when a glance finds nothing moving any more."""
-        before = None
-        self._pause = POLL_SECONDS
+        """Wait until all has settled.
+
+        Glances at those who have not read as far as the logs are known to go; the full reading, which alone has the say, is taken
+        when there are none left, or when nothing has moved for a while.
+        """
+        self._pause, behind = POLL_SECONDS, tuple(self._databases)
         while True:
-            seen = await self._again(self.settlement.glance, tuple(self._databases))
-            if seen == before and not any(row["unsent"] for row in seen.values()):
+            seen = await self._again(self.settlement.glance, behind)
+            behind = tuple(service for service in behind if self._is_behind(service, seen[service]))
+            if not behind or (seen == self._seen and time.monotonic() - self._moved_at > QUIET_SECONDS):
                 reading = await self._again(self.settlement.read)
+                self._ends = reading.ends
                 if self.settlement.is_settled(reading, instant, services):
-                    self._written = reading.written
+                    self._written, self._unsettled = reading.written, False
                     return
-            before = seen
+                behind = tuple(self._databases)
             await self._wait(seen)
+
+    def _is_behind(self, service: str, seen: asyncpg.Record) -> bool:
+        topics = self._subscribed[service]
+        return bool(seen["unsent"] or seen["consumed"] < sum(end for (topic, _), end in self._ends.items() if topic in topics))
 
     async def _wait(self, seen: object) -> None:
         """Wait a little; end the replay when nothing at all has moved for a minute."""
@@ -189,7 +214,8 @@ class Replay:
             raise ReplayError(
                 f"the replay has not moved for {STALLED_SECONDS} s (see the logs under .local/); start again to go on from there"
             )
-        await asyncio.sleep(self._pause)
+        if self._ahead is None or not self._ahead.work(self._pause):
+            await asyncio.sleep(self._pause)
         self._pause = min(self._pause * 1.5, LONGEST_POLL_SECONDS)
 
     async def _again(self, ask: Callable[..., Awaitable[T]], *args: Any) -> T:
@@ -240,42 +266,24 @@ class Replay:
         return connection
 
     async def _end_offsets(self) -> EndOffsets:
-        if self._ends is None:
+        if self._asks_ends is None:
             ends = EndOffsets(self._bootstrap)
             await ends.start()
-            self._ends = ends
-        return self._ends
+            self._asks_ends = ends
+        return self._asks_ends
 
     async def _disconnect(self) -> None:
         """Forget all connections: which of them an outage has hurt is not worth asking."""
         for connection in self._connections.values():
             connection.terminate()
         self._connections.clear()
-        ends, self._ends = self._ends, None
+        ends, self._asks_ends = self._asks_ends, None
         if ends is not None:
             await ends.stop()
 
     async def _close(self) -> None:
         await self._disconnect()
         await self._publisher.close()
-
-
-def messages_of(events: Iterable[Dated]) -> list[Message]:
-    """Return the records of inbound events, each published at its instant."""
-    return [
-        Message(
-            event.TOPIC,
-            event.key().encode(),
-            event.to_bytes(),
-            headers_for(event_id=event.event_id, source=SOURCE, type=event.TYPE, time=at, key=event.key(), sequence=number),
-        )
-        for number, (at, event) in enumerate(events)
-    ]
-
-
-def _chunks(events: Sequence[Dated]) -> Iterator[Sequence[Dated]]:
-    for start in range(0, len(events), CHUNK):
-        yield events[start : start + CHUNK]
 
 
 _SET_CLOCK = f"""

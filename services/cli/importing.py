@@ -17,8 +17,8 @@ from shared.history.parcels import Dated
 from shared.history.shipment_import import ImportProgress, ImportResult, import_shipments
 from shared.history.simulate import simulate
 from shared.kafka import Publisher
-from shared.replay import messages_of
 from shared.settings import Settings
+from shared.windows import messages_of
 
 ERRORS = Console(stderr=True)
 

@@ -28,9 +28,11 @@ from shared.problems import NotFound
 UNKNOWN_STATUSES = Counter("crm_unknown_shipment_statuses", "Scans with a status that no rule knows.")
 
 # A parcel's row is its lock. WHERE false: an existing row is locked and not written. Plans are made anew for every batch,
-# since the tables grow by orders of magnitude during a replay.
+# since the tables grow by orders of magnitude during a replay; and a batch is found by its keys, not by reading all parcels.
 _LOCK = """
-WITH planned AS (SELECT set_config('plan_cache_mode', 'force_custom_plan', true))
+WITH planned AS (
+    SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('random_page_cost', '1.1', true)
+)
 INSERT INTO parcels (waybill_no)
 SELECT waybill_no FROM planned, unnest($1::text[]) AS waybill_no ORDER BY waybill_no COLLATE "C"
 ON CONFLICT (waybill_no) DO UPDATE SET status = parcels.status WHERE false"""
@@ -94,7 +96,7 @@ rendered AS (
         next_due_at = CASE WHEN j.late_ticket_id IS NULL THEN j.late_at
                            WHEN NOT j.late_settled AND j.late_at >= j.now THEN j.late_at END,
         statuses = j.statuses, instants = j.instants
-    FROM judged j WHERE p.waybill_no = j.waybill_no
+    FROM judged j WHERE p.waybill_no = j.waybill_no AND p.waybill_no = ANY ($1::text[])
     RETURNING p.waybill_no, p.promised_at, p.delivered_at, p.late_at, j.late_ticket_id, j.now,
         (old.account_no, old.branch_code) IS DISTINCT FROM (new.account_no, new.branch_code)
             AND old.statuses <> '{}' AS moved

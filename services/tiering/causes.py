@@ -38,11 +38,14 @@ async def run(session: AsyncSession, instant: datetime) -> None:
     span = await connection.fetchrow(_SPAN, instant)
     if span["last"] is None:
         return
+    # The movements are of this transaction: no statistics know how many, and a nested loop would read the ledger for each.
+    await connection.execute("SET LOCAL enable_nestloop = off")
     await connection.execute(_BY_TICKETS, instant, LATE_TICKETS, MAX_IDS)
     await connection.execute(_BY_SEASON, instant)
     first = add_months(span["first"], -3)
     await connection.execute(_BY_PRODUCT, instant, first, span["last"], MAX_IDS)
     await connection.execute(_BY_PRICE, instant, first, span["last"], MAX_IDS)
+    await connection.execute("SET LOCAL enable_nestloop TO DEFAULT")
 
 
 async def note_contacts(session: AsyncSession, deliveries: Sequence[Delivery[ContactRecorded]]) -> None:

@@ -109,18 +109,17 @@ async def _judge_all(session: AsyncSession, month: date, yesterday: date, instan
     branches = sorted({*seasons.of_branch, *book.units})
     days_left = (last_day(month) - yesterday).days
     leads = season.lead_weights(month, yesterday)
-    connection = await driver(session)
-    for rule in ("season", "flat"):
-        of = {branch: seasons.of(branch) if rule == "season" else FLAT for branch in [None, *branches]}
-        rows = [_numbers(book.of(branch), season.share(month, yesterday, of[branch]), days_left) for branch in [None, *branches]]
-        columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True))
-        status: str = await connection.execute(
-            _JUDGE,
-            *(month, yesterday + timedelta(days=1), instant, rule, [*leads] if rule == "season" else [0.0, 0.0, 0.0]),
-            *([None, *branches], *map(list, columns)),
-        )
-        if rule == "season" and status != "INSERT 0 0":
-            _publish(session, month, instant)
+    rows = [
+        (rule, branch, *_numbers(book.of(branch), season.share(month, yesterday, of), days_left))
+        for branch in [None, *branches]
+        for rule, of in (("season", seasons.of(branch)), ("flat", FLAT))
+    ]
+    columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True))
+    moved = await (await driver(session)).fetchval(
+        _JUDGE, month, yesterday + timedelta(days=1), instant, [*leads], *map(list, columns)
+    )
+    if moved:
+        _publish(session, month, instant)
 
 
 def _publish(session: AsyncSession, month: date, instant: datetime) -> None:
@@ -136,20 +135,25 @@ def _numbers(policy: policies.PolicyDocument, share: float, days_left: int) -> t
     return share, radar.fall_percent, radar.from_share_percent, radar.least_charges, raises, policy.policy_version
 
 
-# `judge` for all accounts. The flat rule expects the month before again, whatever the season, and any charge will do. Alerts are
-# raised until some days before the month's end; those that stand are judged on to its last day.
+# `judge` for all accounts and both rules; says whether anything was raised or cleared. The flat rule expects the month before
+# again, whatever the season, and any charge will do. Alerts are raised until some days before the month's end; those that stand
+# are judged on to its last day.
 _JUDGE = f"""
 WITH numbers AS (
-    SELECT * FROM unnest($6::text[], $7::float8[], $8::integer[], $9::integer[], $10::integer[], $11::boolean[], $12::text[])
-        AS n (branch_code, share, fall_percent, from_share_percent, least_charges, raises, policy_version)
-), base AS (SELECT * FROM numbers WHERE branch_code IS NULL), judged AS (
-    SELECT b.account_no, b.previous_fen, coalesce(t.amount_fen, 0) AS to_date_fen, a.branch_code, a.district_code,
+    SELECT * FROM unnest($5::text[], $6::text[], $7::float8[], $8::integer[], $9::integer[], $10::integer[], $11::boolean[],
+                         $12::text[])
+        AS n (rule, branch_code, share, fall_percent, from_share_percent, least_charges, raises, policy_version)
+), base AS (
+    SELECT *, CASE WHEN rule = 'flat' THEN ARRAY[0, 0, 0]::float8[] ELSE $4::float8[] END AS weights
+    FROM numbers WHERE branch_code IS NULL
+), judged AS (
+    SELECT base.rule, b.account_no, b.previous_fen, coalesce(t.amount_fen, 0) AS to_date_fen, a.branch_code, a.district_code,
            coalesce(a.unit_code, {ROOT_UNIT}) AS unit_code,
-           CASE WHEN $4 = 'flat' THEN b.previous_fen ELSE b.expected_fen END AS expected_fen,
-           CASE WHEN $4 = 'flat' THEN 1000 ELSE b.expected_charges END AS expected_charges,
-           CASE WHEN $4 = 'flat' THEN 'calendar' ELSE b.basis END AS basis,
-           least(1, greatest(0.001, coalesce(n.share, base.share) + b.leads[1] * ($5::float8[])[1]
-                                    + b.leads[2] * ($5::float8[])[2] + b.leads[3] * ($5::float8[])[3])) AS share,
+           CASE WHEN base.rule = 'flat' THEN b.previous_fen ELSE b.expected_fen END AS expected_fen,
+           CASE WHEN base.rule = 'flat' THEN 1000 ELSE b.expected_charges END AS expected_charges,
+           CASE WHEN base.rule = 'flat' THEN 'calendar' ELSE b.basis END AS basis,
+           least(1, greatest(0.001, coalesce(n.share, base.share) + b.leads[1] * base.weights[1]
+                                    + b.leads[2] * base.weights[2] + b.leads[3] * base.weights[3])) AS share,
            coalesce(n.fall_percent, base.fall_percent) AS fall_percent,
            coalesce(n.from_share_percent, base.from_share_percent) AS from_share_percent,
            coalesce(n.least_charges, base.least_charges) AS least_charges,
@@ -157,10 +161,10 @@ WITH numbers AS (
     FROM month_baselines b CROSS JOIN base
          LEFT JOIN month_totals t ON t.account_no = b.account_no AND t.month = b.month
          LEFT JOIN accounts a ON a.account_no = b.account_no
-         LEFT JOIN numbers n ON n.branch_code = a.branch_code
+         LEFT JOIN numbers n ON n.rule = base.rule AND n.branch_code = a.branch_code
     WHERE b.month = $1 AND b.previous_fen > 0
 ), paced AS (
-    SELECT j.*, CASE WHEN $4 = 'flat' THEN 0::float8 ELSE {DOUBT}::float8 END AS doubt FROM judged j
+    SELECT j.*, CASE WHEN rule = 'flat' THEN 0::float8 ELSE {DOUBT}::float8 END AS doubt FROM judged j
 ), pace AS (
     SELECT p.*, CASE WHEN expected_fen > 0 THEN (expected_fen - expected_fen * share)
                                                 / (expected_fen * share + doubt * expected_fen) ELSE 0 END AS pace
@@ -177,13 +181,13 @@ WITH numbers AS (
     SELECT c.*, o.alert_id IS NOT NULL AS stands,
            c.to_date_fen < c.clear_from_fen AND (c.sayable OR o.alert_id IS NOT NULL) AS on_course
     FROM course c LEFT JOIN radar_alerts o
-         ON o.month = $1 AND o.account_no = c.account_no AND o.rule = $4 AND o.state = 'open'
-)
+         ON o.month = $1 AND o.account_no = c.account_no AND o.rule = c.rule AND o.state = 'open'
+), written AS (
 INSERT INTO radar_alerts AS r (
     alert_id, rule, account_no, month, kind, state, raised_on, raised_at, cleared_at, judged_at, previous_fen, to_date_fen,
     expected_fen, expected_to_date_fen, projected_fen, clear_from_fen, season_explained, basis, policy_version, branch_code,
     district_code, unit_code, version)
-SELECT natural_id('radar/' || $4 || '/' || f.account_no || '/' || to_char($1::date, 'YYYY-MM')), $4, f.account_no, $1,
+SELECT natural_id('radar/' || f.rule || '/' || f.account_no || '/' || to_char($1::date, 'YYYY-MM')), f.rule, f.account_no, $1,
        CASE WHEN f.to_date_fen = 0 THEN 'zero_month' ELSE 'fall_over_half' END,
        CASE WHEN f.on_course THEN 'open' ELSE 'cleared' END, $2::date, $3::timestamptz,
        CASE WHEN NOT f.on_course THEN $3::timestamptz END, $3::timestamptz, f.previous_fen,
@@ -199,7 +203,10 @@ SET kind = EXCLUDED.kind, state = EXCLUDED.state, cleared_at = EXCLUDED.cleared_
     expected_to_date_fen = EXCLUDED.expected_to_date_fen, projected_fen = EXCLUDED.projected_fen,
     clear_from_fen = EXCLUDED.clear_from_fen, season_explained = EXCLUDED.season_explained, basis = EXCLUDED.basis,
     policy_version = EXCLUDED.policy_version, branch_code = EXCLUDED.branch_code, district_code = EXCLUDED.district_code,
-    unit_code = EXCLUDED.unit_code, version = r.version + CASE WHEN r.state = EXCLUDED.state THEN 0 ELSE 1 END"""
+    unit_code = EXCLUDED.unit_code, version = r.version + CASE WHEN r.state = EXCLUDED.state THEN 0 ELSE 1 END
+RETURNING r.rule = 'season' AND (r.raised_at = $3 OR r.cleared_at IS NOT DISTINCT FROM $3) AS moved
+)
+SELECT coalesce(bool_or(moved), false) FROM written"""
 
 _INSTANT = "(to_char(a.judged_at AT TIME ZONE INTERVAL '8 hours', 'YYYY-MM-DD\"T\"HH24:MI:SS') || '+08:00')"
 _FIELDS = (

@@ -13,8 +13,9 @@ from rich.console import Console
 
 from services.suite import replaying
 from services.suite.run import Options, run
-from shared.replay import Dated, Replay
+from shared.replay import Replay
 from shared.settings import load_settings
+from shared.windows import Dated
 
 TWICE, MOVED, PLACES = 0.05, 0.05, 500
 

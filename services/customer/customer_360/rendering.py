@@ -64,12 +64,10 @@ _PARCELS = f"""
 UPDATE account_360 p SET parcels = r.body
 FROM unnest($1::text[]) AS k (account_no), LATERAL (
     SELECT CASE WHEN count(*) > 0 THEN concat(
-        '{{"as_of":"', instant_text(max(l.as_of)), '","items":[', string_agg(
-            json_build_object('waybill_no', l.waybill_no, 'account_no', l.account_no, 'status', l.status,
-                              'occurred_at', instant_text(l.occurred_at))::text,
-            ',' ORDER BY l.occurred_at DESC, l.waybill_no), ']}}') END AS body
+        '{{"as_of":"', instant_text(max(l.as_of)), '","items":[',
+        string_agg(l.item, ',' ORDER BY l.occurred_at DESC, l.waybill_no), ']}}') END AS body
     FROM (
-        SELECT * FROM overview_parcels o WHERE o.account_no = k.account_no
+        SELECT o.item, o.as_of, o.occurred_at, o.waybill_no FROM overview_parcels o WHERE o.account_no = k.account_no
         ORDER BY o.occurred_at DESC, o.waybill_no LIMIT {PARCELS_SHOWN}
     ) l
 ) r WHERE p.account_no = k.account_no"""

@@ -1,0 +1,55 @@
+"""The windows of a replay: what is published before an instant S, made into records while the services still work on the last.
+
+Making the events of a day costs about as much as a service's work on them. So it is done where the driver would only wait.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+
+from shared.events.envelope import Event, headers_for
+from shared.kafka import Message
+
+SOURCE = "/express-crm/replay"
+Dated = tuple[datetime, Event]
+Disturbance = Callable[[list[Dated]], Iterable[Dated]]
+"""What a test does to the events of one window before they are published."""
+
+
+class Window:
+    """The records of one window, made bit by bit."""
+
+    def __init__(self, events: Iterator[Dated], disturb: Disturbance) -> None:
+        self._messages: list[Message] = []
+        self._making = self._make(events, disturb)
+
+    def work(self, seconds: float) -> bool:
+        """Make records for about so long. False: all are made."""
+        until = time.monotonic() + seconds
+        return any(time.monotonic() >= until for _ in self._making)
+
+    def records(self) -> list[Message]:
+        """Return all records, in the order of publication; makes what is not made yet."""
+        for _ in self._making:
+            pass
+        return self._messages
+
+    def _make(self, events: Iterator[Dated], disturb: Disturbance) -> Iterator[None]:
+        found = []
+        for dated in events:
+            found.append(dated)
+            yield
+        for number, (at, event) in enumerate(disturb(found)):
+            self._messages.append(message_of(at, event, number))
+            yield
+
+
+def message_of(at: datetime, event: Event, number: int) -> Message:
+    """Return the record of an inbound event, published at its instant."""
+    headers = headers_for(event_id=event.event_id, source=SOURCE, type=event.TYPE, time=at, key=event.key(), sequence=number)
+    return Message(event.TOPIC, event.key().encode(), event.to_bytes(), headers)
+
+
+def messages_of(events: Iterable[Dated]) -> list[Message]:
+    """Return the records of inbound events, each published at its instant."""
+    return [message_of(at, event, number) for number, (at, event) in enumerate(events)]
