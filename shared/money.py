@@ -6,6 +6,7 @@ from decimal import Decimal
 MAX_AMOUNT_FEN = 10**15
 """The largest amount of one charge, in fen (ten trillion yuan): far above any bill, and sums of thousands still fit a bigint."""
 
+_USUAL = re.compile(r"([0-9]{1,12})(?:\.([0-9]{2}))?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _NOT_FINITE = re.compile(r"[+-]?(nan|inf|infinity)", re.IGNORECASE)
 
@@ -16,6 +17,9 @@ def fen_from_text(text: str) -> int:
     Raises ValueError with one sentence saying why the amount cannot be read: empty, not a number, not finite, negative,
     finer than a fen, or above MAX_AMOUNT_FEN. Spaces around it are ignored; thousands separators are not numbers.
     """
+    usual = _USUAL.fullmatch(text)
+    if usual is not None:
+        return int(usual[1]) * 100 + int(usual[2] or 0)
     text = text.strip()
     if not text:
         raise ValueError("the amount is empty")
