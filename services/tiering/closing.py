@@ -10,6 +10,7 @@ A charge is either in the close or leaves a dirty mark; the gate sees to that, a
 A month left `closing` by a crash has no decisions and is closed again at the next start.
 """
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from sqlalchemy import text
@@ -76,17 +77,34 @@ async def _decide(session: AsyncSession, month: date, instant: datetime) -> None
 async def decide_month(session: AsyncSession, month: date, instant: datetime, book: PolicyBook) -> int:
     """Decide everything that a month's close decides, publish nothing, and mark it closed; returns the number of accounts.
 
-    A trial and a replay run exactly this on tables of their own (`shadows`).
+    A replay runs exactly this on tables of its own.
     """
-    accounts = await decisions.decide(session, month, instant, book)
-    await movements.detect(session, month, instant, book)
+    accounts = await decide_accounts(session, month, instant, book)
     await milestones.note(session, month, instant, book)
-    if is_quarter_end(month):
-        await quarter_movements.detect(session, month, instant, book)
     await session.execute(
         _CLOSED, {"month": month, "instant": instant, "policy_version": book.base.policy_version, "accounts": accounts}
     )
     return accounts
+
+
+async def decide_accounts(
+    session: AsyncSession, month: date, instant: datetime, book: PolicyBook, *, prepared: bool = False
+) -> int:
+    """Decide all axes and movements of a month, which is what policies are compared by; returns the number of accounts.
+
+    A trial runs this on tables of its own, for each policy on what `prepare` has found once.
+    """
+    accounts = await decisions.decide(session, month, instant, book, prepared=prepared)
+    await movements.detect(session, month, instant, book, prepared=prepared)
+    if is_quarter_end(month):
+        await quarter_movements.detect(session, month, instant, book)
+    return accounts
+
+
+async def prepare(session: AsyncSession, month: date, books: Sequence[PolicyBook]) -> None:
+    """Fill the session's own tables with what none of these policies changes of a month's close."""
+    await decisions.prepare(session, month)
+    await movements.prepare(session, month, books)
 
 
 _MARK = text("INSERT INTO month_closes (month, state) VALUES (:month, 'closing') ON CONFLICT DO NOTHING")

@@ -6,9 +6,11 @@ from services.tiering.placement import DISTRICTS, PLACED, ROOT_UNIT
 from services.tiering.policies.book import number, numbers_cte
 from shared.events.tiering import TiersChanged
 
-MONTHS_BETWEEN = """((extract(year FROM {later}) - extract(year FROM {earlier})) * 12
-    + extract(month FROM {later}) - extract(month FROM {earlier}))::integer"""
-"""SQL of the number of months from one to a later one."""
+MONTHS_BETWEEN = "((({later}) - ({earlier})) * 4800 + 73048) / 146097"
+"""SQL of the number of months from one to a later one, both first days: their days over 30.436875, rounded.
+
+A calendar's first days lie less than two days off that, and integers are a fifth of the work of `extract`, which is numeric.
+"""
 
 INSTANT = "(to_char({} AT TIME ZONE INTERVAL '8 hours', 'YYYY-MM-DD\"T\"HH24:MI:SS') || '+08:00')"
 """SQL of an instant as it stands on the wire; schedules run at whole seconds."""
@@ -18,10 +20,15 @@ DIGEST = "sha256(record_send({}))"
 does not depend on settings, and has types and lengths in it, so that no two rows have one form."""
 
 
-def decide_statement(names: Sequence[str], *, at_quarter_end: bool) -> str:
-    """Return the statement that decides a close, with the policy's numbers of these names."""
+def decide_statement(names: Sequence[str], *, at_quarter_end: bool, prepared: bool = False) -> str:
+    """Return the statement that decides a close, with the policy's numbers of these names.
+
+    Where they are `prepared`, what no policy changes (`inputs_of`) stands in tables of those names.
+    """
+    inputs = {} if prepared else inputs_of(at_quarter_end=at_quarter_end)
+    found = "".join(f", {helpers + ', ' if helpers else ''}{name} AS ({query})" for name, (helpers, query) in inputs.items())
     return f"""
-WITH {numbers_cte(*names)}, {_judged(at_quarter_end=at_quarter_end)}{_RANKED if at_quarter_end else ""}, decided AS (
+WITH {numbers_cte(*names)}{found}{_RANKED if at_quarter_end else ""}, decided AS (
     SELECT CAST(:month AS date) AS month, j.account_no, {number("policy_version")} AS policy_version,
            CAST(:decided_at AS timestamptz) AS decided_at, j.branch_code, j.district_code, j.unit_code, j.opened_on,
            j.amount_fen, j.previous_fen, j.before_previous_fen, j.sum_fen, {_ZERO_MONTHS} AS zero_months, c.grade,
@@ -48,8 +55,25 @@ _COLUMNS = """
     green_channel, special_claims, points_plan, a_percent, b_percent, focus_from_fen, claims_from_fen"""
 
 
-def _judged(*, at_quarter_end: bool) -> str:
-    """Return the accounts with their freight; at a quarter's end that of the quarter before, too."""
+def inputs_of(*, at_quarter_end: bool) -> dict[str, tuple[str, str]]:
+    """Return what a close decides on, whatever the policy: relations by name, each with its own CTEs and its query.
+
+    The accounts with their freight, at a quarter's end that of the quarter before, too, and their places in branch and district.
+    """
+    judged = (f"{_totals(at_quarter_end=at_quarter_end)}, {PLACED}, {DISTRICTS}", _JUDGED)
+    return {"judged": judged} | ({"placed_in": ("", _PLACED_IN), "sizes": ("", _SIZES)} if at_quarter_end else {})
+
+
+INPUT_COLUMNS = {
+    "judged": "account_no, opened_on, branch_code, district_code, unit_code, amount_fen, previous_fen, before_previous_fen, "
+    "previous_quarter_fen, sum_fen",
+    "placed_in": "account_no, branch_code, district_code, in_branch, in_district",
+    "sizes": "district_code, band_of",
+}
+"""The columns of what `inputs_of` returns."""
+
+
+def _totals(*, at_quarter_end: bool) -> str:
     base = "coalesce(sum(amount_fen) FILTER (WHERE month < :before_previous), 0)::bigint" if at_quarter_end else "NULL::bigint"
     return f"""
 totals AS (
@@ -59,8 +83,10 @@ totals AS (
            {base} AS previous_quarter_fen
     FROM month_totals WHERE month BETWEEN {":base_start" if at_quarter_end else ":before_previous"} AND :month
     GROUP BY account_no
-), {PLACED}, {DISTRICTS},
-judged AS (
+)"""
+
+
+_JUDGED = f"""
     SELECT a.account_no, a.opened_on, p.branch_code, d.district_code,
            coalesce(p.outlet_code, p.branch_code, {ROOT_UNIT}) AS unit_code,
            coalesce(t.amount_fen, 0) AS amount_fen, coalesce(t.previous_fen, 0) AS previous_fen,
@@ -68,8 +94,17 @@ judged AS (
            coalesce(t.amount_fen + t.previous_fen + t.before_previous_fen, 0) AS sum_fen
     FROM accounts a LEFT JOIN placed p ON p.account_no = a.account_no LEFT JOIN districts d ON d.branch_code = p.branch_code
          LEFT JOIN totals t ON t.account_no = a.account_no
-    WHERE a.opened_on <= :day
-)"""
+    WHERE a.opened_on <= :day"""
+
+_PLACED_IN = """
+    SELECT account_no, branch_code, district_code,
+           row_number() OVER (PARTITION BY branch_code ORDER BY sum_fen DESC, opened_on, account_no) AS in_branch,
+           CASE WHEN district_code IS NOT NULL THEN
+               row_number() OVER (PARTITION BY district_code ORDER BY sum_fen DESC, opened_on, account_no) END AS in_district
+    FROM judged WHERE sum_fen > 0 AND branch_code IS NOT NULL"""
+
+_SIZES = """
+    SELECT district_code, count(*)::integer AS band_of FROM placed_in WHERE district_code IS NOT NULL GROUP BY district_code"""
 
 
 # Of two runs of months without freight the newest counts; it is looked up only for accounts without freight in all three months.
@@ -80,15 +115,7 @@ CASE WHEN j.amount_fen > 0 THEN NULL WHEN j.previous_fen > 0 THEN 1 WHEN j.befor
 
 # A branch's VIPs are also its first accounts, since both ranks have one order: so the place among the others is the place in the
 # branch less the branch's VIPs. The place in the district is the band's place, too.
-_RANKED = f""", placed_in AS (
-    SELECT account_no, branch_code, district_code,
-           row_number() OVER (PARTITION BY branch_code ORDER BY sum_fen DESC, opened_on, account_no) AS in_branch,
-           CASE WHEN district_code IS NOT NULL THEN
-               row_number() OVER (PARTITION BY district_code ORDER BY sum_fen DESC, opened_on, account_no) END AS in_district
-    FROM judged WHERE sum_fen > 0 AND branch_code IS NOT NULL
-), sizes AS (
-    SELECT district_code, count(*)::integer AS band_of FROM placed_in WHERE district_code IS NOT NULL GROUP BY district_code
-), vips AS (
+_RANKED = f""", vips AS (
     SELECT i.branch_code, count(*) AS vips FROM placed_in i LEFT JOIN numbers n ON n.unit_code = i.branch_code
     WHERE i.in_district <= {number("vip_top_n")} GROUP BY i.branch_code
 ), ranked AS (

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tiering.deciding_sql import decide_statement, tiers_changed
+from services.tiering.deciding_sql import INPUT_COLUMNS, decide_statement, inputs_of, tiers_changed
 from services.tiering.policies import PolicyBook
 from services.tiering.policies.document import Tier
 from shared.events.tiering import TiersChanged
@@ -24,16 +24,25 @@ NUMBERS = (
 TIERS: tuple[Tier, ...] = ("vip", "key", "general")
 
 
-async def decide(session: AsyncSession, month: date, decided_at: datetime, book: PolicyBook) -> int:
+async def decide(session: AsyncSession, month: date, decided_at: datetime, book: PolicyBook, *, prepared: bool = False) -> int:
     """Decide for the accounts opened by the month's last day: grades, and at a quarter's end all other axes.
 
-    Returns how many. Source: T-01, T-02, T-04 to T-08, T-11, T-14, T-16, T-17, T-64.
+    Returns how many; `prepared` says that `prepare` has run before.
+    Source: T-01, T-02, T-04 to T-08, T-11, T-14, T-16, T-17, T-64.
     """
     # The planner's default of 4 MB would sort a million accounts on disk; this is given back with the transaction.
     await session.execute(text("SET LOCAL work_mem = '64MB'"))
     params = {**_months(month), "decided_at": decided_at, **book.params(*NUMBERS), **_rights(book), **_non_insured(book)}
-    written = await session.execute(text(decide_statement(NUMBERS, at_quarter_end=is_quarter_end(month))), params)
+    statement = decide_statement(NUMBERS, at_quarter_end=is_quarter_end(month), prepared=prepared)
+    written = await session.execute(text(statement), params)
     return int(written.rowcount)  # type: ignore[attr-defined]
+
+
+async def prepare(session: AsyncSession, month: date) -> None:
+    """Fill the session's own tables `judged`, `placed_in` and `sizes` with what no policy changes of a close."""
+    for name, (helpers, query) in inputs_of(at_quarter_end=is_quarter_end(month)).items():
+        found = f"WITH {helpers} {query}" if helpers else query
+        await session.execute(text(f"INSERT INTO pg_temp.{name} ({INPUT_COLUMNS[name]}) {found}"), _months(month))
 
 
 def publish_changed(session: AsyncSession, month: date) -> None:

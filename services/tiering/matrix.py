@@ -4,12 +4,13 @@ Source: T-31 (VIP: the district head), T-32 (key: the branch manager, in person)
 T-34 (riser and four decliners: the branch manager), T-35 (the others: outlet and care group).
 """
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from services.tiering.placement import ROOT_UNIT
 from services.tiering.policies import PolicyBook
-from services.tiering.policies.document import Responsibility
+from services.tiering.policies.document import PolicyDocument, Responsibility
 
 
 class Place(NamedTuple):
@@ -47,25 +48,22 @@ def responsible_for(rows: Iterable[Responsibility], tier: str, kind: str | None,
     return Responsible(row.role, unit_at(row.level, place, root), row.in_person, assist)
 
 
-def params(book: PolicyBook) -> dict[str, list[Any]]:
-    """Return the parameters of MATRIX: the rows of the whole organisation (unit "") and of every branch that differs."""
-    rows: list[Sequence[Any]] = []
-    for unit, document in (("", book.base), *((branch, book.units[branch]) for branch in book.branches)):
-        for row in document.responsibility:
-            assist = "[" + ",".join(one.model_dump_json() for one in row.assist) + "]"
-            rows.append((unit, row.kind if row.scope == "quarter" else row.tier, row.role, row.level, row.in_person, assist))
-    names = ("unit", "what", "role", "level", "in_person", "assist")
-    columns = zip(*rows, strict=True)
-    return {f"matrix_{name}": list(column) for name, column in zip(names, columns, strict=True)}
+def params(book: PolicyBook) -> dict[str, str]:
+    """Return the parameter of MATRIX: the rows of the whole organisation (unit "") and of every branch that differs, by name."""
+    units = (("", book.base), *((branch, book.units[branch]) for branch in book.branches))
+    return {"matrix": json.dumps({unit: _by_name(document) for unit, document in units})}
 
 
-MATRIX = """
-matrix AS (
-    SELECT unit, what, role, level, in_person, assist::jsonb AS assist
-    FROM unnest(CAST(:matrix_unit AS text[]), CAST(:matrix_what AS text[]), CAST(:matrix_role AS text[]),
-                CAST(:matrix_level AS text[]), CAST(:matrix_in_person AS boolean[]), CAST(:matrix_assist AS text[]))
-        AS m (unit, what, role, level, in_person, assist)
-)"""
+def _by_name(document: PolicyDocument) -> dict[str, Any]:
+    names = {"role", "level", "in_person", "assist"}
+    return {
+        str(row.kind if row.scope == "quarter" else row.tier): row.model_dump(mode="json", include=names)
+        for row in document.responsibility
+    }
+
+
+# One value that is looked into by key: thousands of movements ask, and there may be rows of hundreds of branches.
+MATRIX = "matrix AS (SELECT CAST(:matrix AS jsonb) AS rows)"
 
 _UNIT = f"""coalesce(CASE {{level}} WHEN 'district' THEN {{place}}.district_code WHEN 'branch' THEN {{place}}.branch_code
     WHEN 'outlet' THEN coalesce({{place}}.outlet_code, {{place}}.branch_code) END, {ROOT_UNIT})"""
@@ -76,14 +74,15 @@ def responsible(kind: str, tier: str, place: str) -> str:
 
     `place` is the alias of a row with district_code, branch_code and outlet_code. It needs the CTE MATRIX.
     """
-    unit = _UNIT.format(level="m.level", place=place)
+    unit = _UNIT.format(level="m.found ->> 'level'", place=place)
     helper = _UNIT.format(level="a.value ->> 'level'", place=place)
+    own, base = f"rows -> {place}.branch_code", "rows -> ''"
     return f"""LATERAL (
-    SELECT m.role AS responsible_role, {unit} AS responsible_unit, m.in_person,
-           (SELECT coalesce(jsonb_agg(jsonb_build_object('role', a.value ->> 'role', 'unit_code', {helper})
-                                      ORDER BY a.place), '[]')
-            FROM jsonb_array_elements(m.assist) WITH ORDINALITY AS a (value, place)) AS assist
-    FROM matrix m
-    WHERE m.what IN ({kind}, {tier}) AND m.unit IN ({place}.branch_code, '')
-    ORDER BY m.unit = '', m.what = {tier} LIMIT 1
+    SELECT m.found ->> 'role' AS responsible_role, {unit} AS responsible_unit, (m.found -> 'in_person')::boolean AS in_person,
+           CASE WHEN m.found -> 'assist' = '[]' THEN '[]' ELSE (
+               SELECT jsonb_agg(jsonb_build_object('role', a.value ->> 'role', 'unit_code', {helper}) ORDER BY a.place)
+               FROM jsonb_array_elements(m.found -> 'assist') WITH ORDINALITY AS a (value, place)) END AS assist
+    FROM (SELECT coalesce({own} -> ({kind}), {own} -> ({tier}), {base} -> ({kind}), {base} -> ({tier})) AS found
+          FROM matrix OFFSET 0) AS m
+    WHERE m.found IS NOT NULL
 )"""

@@ -26,26 +26,40 @@ from shared.outbox import publish_query
 from shared.paging import PageRequest, paged
 
 
-async def detect(session: AsyncSession, month: date, instant: datetime, book: PolicyBook) -> None:
-    """Find the movements of a month that is being closed, among all accounts with totals.
+async def detect(session: AsyncSession, month: date, instant: datetime, book: PolicyBook, *, prepared: bool = False) -> None:
+    """Find the movements of a month that is being closed, among all accounts with totals; `prepared`: see `prepare`.
 
     An account is judged also in months before its opening, by the numbers of the branch that it was decided in.
     Source: T-22, T-23, T-27.
     """
     numbers = book.params(*_NUMBERS)
-    raised = max([numbers["zero_months_raised"], *numbers["branch_zero_months_raised"]])
     await session.execute(
-        text(f"{_FOUND_AT_CLOSE}{OPEN_FOUND}"),
+        text(f"WITH {numbers_cte(*_NUMBERS)}{'' if prepared else f', recent AS ({_RECENT})'}{_FOUND_AT_CLOSE}{OPEN_FOUND}"),
         {
-            "month": month,
-            "previous": add_months(month, -1),
-            "first": add_months(month, -max(raised, 1)),
-            "most_raised": raised,
+            **({"month": month, "previous": add_months(month, -1)} if prepared else _recent_months(month, [book])),
+            "most_raised": _most_raised(book),
             "least_percent": min([numbers["fall_over_percent"], *numbers["branch_fall_over_percent"]]),
             **numbers,
             **opening(instant, month, book),
         },
     )
+
+
+async def prepare(session: AsyncSession, month: date, books: Sequence[PolicyBook]) -> None:
+    """Fill the session's own table `recent` with what movements are found by, as far back as any of these policies looks."""
+    statement = f"INSERT INTO pg_temp.recent (account_no, current_fen, previous_fen, zero_months) {_RECENT}"
+    await session.execute(text(statement), _recent_months(month, books))
+
+
+def _recent_months(month: date, books: Sequence[PolicyBook]) -> dict[str, date]:
+    raised = max(_most_raised(book) for book in books)
+    return {"month": month, "previous": add_months(month, -1), "first": add_months(month, -max(raised, 1))}
+
+
+def _most_raised(book: PolicyBook) -> int:
+    numbers = book.params("zero_months_raised")
+    raised: int = max([numbers["zero_months_raised"], *numbers["branch_zero_months_raised"]])
+    return raised
 
 
 def publish_detected(session: AsyncSession, month: date, instant: datetime) -> None:
@@ -117,17 +131,17 @@ CASE WHEN j.zero_months BETWEEN 1 AND {raised} THEN 'zero_month'
 
 _NUMBERS = ("policy_version", "fall_over_percent", "zero_months_raised")
 
-# Few accounts are found by the widest numbers of all branches; only those are asked which branch's numbers are theirs.
-_FOUND_AT_CLOSE = f"""
-WITH {numbers_cte(*_NUMBERS)}, judged AS (
+_RECENT = f"""
     SELECT account_no, coalesce(max(amount_fen) FILTER (WHERE month = :month), 0) AS current_fen,
            coalesce(max(amount_fen) FILTER (WHERE month = :previous), 0) AS previous_fen,
            {MONTHS_BETWEEN.format(later="CAST(:month AS date)", earlier="max(month) FILTER (WHERE amount_fen > 0)")}
                AS zero_months
-    FROM month_totals WHERE month BETWEEN :first AND :month GROUP BY account_no
-), kinds AS (
+    FROM month_totals WHERE month BETWEEN :first AND :month GROUP BY account_no"""
+
+# Few accounts are found by the widest numbers of all branches; only those are asked which branch's numbers are theirs.
+_FOUND_AT_CLOSE = f""", kinds AS (
     SELECT j.*, {KIND.format(raised="CAST(:most_raised AS integer)", percent="CAST(:least_percent AS integer)")} AS wide_kind
-    FROM judged j
+    FROM recent j
 ), found AS (
     SELECT * FROM (
         SELECT j.account_no, CAST(:month AS date) AS month, 1 AS revision, j.zero_months, j.previous_fen, j.current_fen,
@@ -135,7 +149,7 @@ WITH {numbers_cte(*_NUMBERS)}, judged AS (
                {number("policy_version")} AS policy_version
         FROM kinds j LEFT JOIN decisions d ON d.month = :month AND d.account_no = j.account_no
              LEFT JOIN numbers n ON n.unit_code = d.branch_code
-        WHERE j.wide_kind IS NOT NULL
+        WHERE j.wide_kind IS NOT NULL OFFSET 0
     ) AS wide WHERE kind IS NOT NULL
 ), """
 

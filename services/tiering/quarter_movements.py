@@ -141,7 +141,7 @@ WITH {numbers_cte(*NUMBERS)}, {MATRIX}, compared AS (
 ), kinds AS (
     SELECT p.*, {number("riser_n")} AS riser_n, {number("decliner_n")} AS decliner_n, {number("rise_percent")} AS rise_percent,
            {number("quarter_fall_percent")} AS fall_percent, {_kind(_OF_BOOK)} AS kind
-    FROM placed p LEFT JOIN numbers n ON n.unit_code = p.branch_code WHERE {number("quarter_judged")}
+    FROM placed p LEFT JOIN numbers n ON n.unit_code = p.branch_code WHERE {number("quarter_judged")} OFFSET 0
 ), found AS (
     SELECT k.account_no, k.quarter, k.kind, CASE WHEN k.kind IN ('riser', 'decliner') THEN k.place::integer END AS place,
            k.previous_fen, k.current_fen, k.current_fen >= 3 * k.focus_from_fen AS priority, 'open' AS state,

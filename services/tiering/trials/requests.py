@@ -8,6 +8,7 @@ import asyncio
 import json
 import random
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID
 
@@ -163,15 +164,17 @@ async def _run(database: Database, trial: PolicyTrial) -> None:
 
     async with database.transaction() as session:
         await session.execute(_of(trial).values(state="running", done_steps=0, started_at=wall_now()))
-    alone = [Database(database.service, database.url, "worker", 1) for _ in whatif.SIDES]
+    months = whatif.parts_of(whatif.months_of(trial.first_month, trial.last_month))
+    alone = [Database(database.service, database.url, "worker", 1) for _ in months]
     try:
-        async with alone[0].transaction(isolation="REPEATABLE READ") as session:
+        async with alone[0].transaction(isolation="REPEATABLE READ") as session, AsyncExitStack() as others:
             books = await _books(session, trial)
-            async with alone[1].transaction(isolation="REPEATABLE READ") as other:
-                await _same_snapshot(session, other)
-                today, tried = await whatif.side(session, books["today"]), await whatif.side(other, books["tried"])
-                months = whatif.months_of(trial.first_month, trial.last_month)
-                shown = await whatif.run(today, tried, months, progress)
+            sessions = [session]
+            for one in alone[1:]:
+                sessions.append(await others.enter_async_context(one.transaction(isolation="REPEATABLE READ")))
+                await _same_snapshot(session, sessions[-1])
+            parts = [await whatif.part(own, books, part) for own, part in zip(sessions, months, strict=True)]
+            shown = await whatif.run(parts, progress)
             reports = await reports_touched(session, books, shown)
         async with alone[0].transaction() as session:
             await _keep(session, trial, shown, [books[side].base.policy_version for side in whatif.SIDES], reports)

@@ -1,13 +1,14 @@
 """A policy tried on real history (规则试算): the closes of past months, decided once by today's policy and once by the other.
 
 The very statements of the close run, on one snapshot: temporary tables of the same names stand before the real ones, so that
-nothing that is in force is read as a decision or written. Each side has a connection of its own, so that both are decided at
-once; the tried side hands each month's decisions over to today's, which compares. Months that no later close looks back to are
-dropped, so that the length of the history does not matter.
+nothing that is in force is read as a decision or written. Freight, places and ranks are the same whatever the policy, so each
+month's are found once and both sides decide on them. The months are done in two parts at once, on a connection each. Months that
+no later close looks back to are dropped, so that the length of the history does not matter.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from io import BytesIO
@@ -17,6 +18,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering import closing
+from services.tiering.deciding_sql import INPUT_COLUMNS
 from services.tiering.placement import ROOT_UNIT
 from services.tiering.policies.book import PolicyBook
 from shared.clock import SHANGHAI
@@ -24,18 +26,14 @@ from shared.db import driver
 from shared.months import add_months, is_quarter_end, month_text, quarter_start
 
 SIDES = ("today", "tried")
-BY_MONTH = ("decisions",)
-"""Shadowed tables that a close looks back into, a partition a month."""
+DECIDED = "decisions"
+"""The shadowed table that a close looks back into, a partition a month."""
 COMPARED = ("movements", "quarter_movements")
 """Shadowed tables that are compared after each close and then emptied."""
 RULE_SETS = {"movements": "monthly", "quarter_movements": "quarterly"}
-WHOLE = (*COMPARED, "milestones", "month_closes")
-"""Shadowed tables without parts."""
-KEYED = ("milestones",)
-"""Those whose key decides what is written; the others go without, since each account is decided once a month."""
-AHEAD = 2
-"""Closes by which the tried side may be ahead of the comparison."""
-LOOK_BACK = 6
+INPUTS = (*INPUT_COLUMNS, "recent")
+"""What both sides decide on: tables that are filled once a month."""
+LOOK_BACK = 3
 """Months that a close may look back to among the decisions."""
 AXES = {
     "service_tier": ("none", "general", "key", "vip"),
@@ -89,83 +87,106 @@ def months_of(first: date, last: date) -> list[date]:
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
-    """One policy and the connection that decides by it."""
+class Part:
+    """Some of the months, and the connection on which both policies decide them."""
 
     session: AsyncSession
     connection: asyncpg.Connection
-    book: PolicyBook
+    books: Mapping[str, PolicyBook]
+    months: Sequence[date]
 
 
-async def side(session: AsyncSession, book: PolicyBook) -> Side:
-    """Make a side's tables in the session's transaction; its connection is for this trial alone."""
+def parts_of(months: Sequence[date]) -> list[Sequence[date]]:
+    """Return the months in two parts of much the same size, the second beginning with a quarter; short ones stay whole."""
+    starts = [at for at in range(1, len(months)) if months[at] == quarter_start(months[at])]
+    if not starts:
+        return [months]
+    middle = min(starts, key=lambda at: abs(2 * at - len(months)))
+    return [months[:middle], months[middle:]]
+
+
+async def part(session: AsyncSession, books: Mapping[str, PolicyBook], months: Sequence[date]) -> Part:
+    """Make a part's tables in the session's transaction; its connection is for this trial alone."""
     connection = await driver(session)
-    await connection.execute("SET temp_buffers = '32MB'")  # before the first temporary table
+    await connection.execute("SET temp_buffers = '64MB'")  # before the first temporary table
     await connection.execute("SET LOCAL search_path = trial, public, pg_catalog")
-    for table in (*BY_MONTH, *WHOLE):
-        await connection.execute(_shadow(table))
-    return Side(session, connection, book)
+    await connection.execute("SET LOCAL work_mem = '64MB'")
+    await connection.execute("SET LOCAL default_statistics_target = 1")  # the planner needs to know how many rows, no more
+    for side in SIDES:
+        for table in (DECIDED, *COMPARED):
+            parts = " PARTITION BY LIST (month)" if table == DECIDED else ""
+            made = f"CREATE TEMP TABLE {side}_{table} (LIKE public.{table} INCLUDING DEFAULTS){parts} ON COMMIT DROP"
+            await connection.execute(made)
+    for table, columns in _INPUTS.items():
+        await connection.execute(f"CREATE TEMP TABLE {table} ON COMMIT DROP AS SELECT {columns} FROM public.decisions LIMIT 0")
+    await connection.execute(_TRIAL_ACCOUNTS)
+    return Part(session, connection, books, months)
 
 
-async def run(today: Side, tried: Side, months: Sequence[date], progress: Progress) -> Shown:
-    """Decide the months on both sides and compare; the accounts that differ stand in today's temporary table `trial_accounts`.
+async def run(parts: Sequence[Part], progress: Progress) -> Shown:
+    """Decide the months of all parts on both sides and compare.
 
-    The close of the quarter before the first month is decided too, so that movements have the tier that was in force.
+    The accounts that differ stand in the first part's temporary table `trial_accounts`; `progress` is told how many months are
+    done, and one more at the end.
     """
-    await today.connection.execute(_TRIAL_ACCOUNTS)
-    for copy, of in _COPIES.items():
-        await today.connection.execute(f"CREATE TEMP TABLE {copy} ON COMMIT DROP AS {of} LIMIT 0")
-    steps = [add_months(quarter_start(months[0]), -1), *months]
-    handed: asyncio.Queue[dict[str, bytes]] = asyncio.Queue(AHEAD)
     shown = Shown()
+    done = 0
+
+    async def one_more() -> None:
+        nonlocal done
+        done += 1
+        await progress(done)
+
     async with asyncio.TaskGroup() as both:
-        both.create_task(_hand_over(tried, steps, handed))
-        for step, month in enumerate(steps):
-            await _close(today, month)
-            await _receive(today.connection, await handed.get())
-            if step:
-                await _compare(today.connection, shown, month, is_last=month == months[-1])
-            await _forget(today.connection, month)
-            await progress(step + 1)
+        for one in parts:
+            both.create_task(_run(one, shown, parts[-1].months[-1], one_more))
+    for one in parts[1:]:
+        found = BytesIO()
+        await one.connection.copy_from_table("trial_accounts", output=found, format="binary")
+        found.seek(0)
+        await parts[0].connection.copy_to_table("trial_accounts", source=found, format="binary")
+    await one_more()
     return shown
 
 
-async def _hand_over(tried: Side, steps: Sequence[date], handed: asyncio.Queue[dict[str, bytes]]) -> None:
-    """Decide one side's months ahead of the comparison, and hand over what is compared."""
-    for month in steps:
-        await _close(tried, month)
-        copies = {}
-        for copy, query in _COPIES.items():
-            into = BytesIO()
-            wanted = f"{query} WHERE month = '{month}'" if copy == "tried_decisions" else query
-            await tried.connection.copy_from_query(wanted, output=into, format="binary")
-            copies[copy] = into.getvalue()
-        await _forget(tried.connection, month)
-        await handed.put(copies)
+async def _run(one: Part, shown: Shown, last: date, one_more: Callable[[], Awaitable[None]]) -> None:
+    """Decide a part's months; that of the quarter before them too, so that movements have the tier that was in force."""
+    await _close(one, add_months(quarter_start(one.months[0]), -1))
+    for month in one.months:
+        await _close(one, month)
+        await _compare(one.connection, shown, month, is_last=month == last)
+        await one_more()
 
 
-async def _receive(connection: asyncpg.Connection, copies: Mapping[str, bytes]) -> None:
-    for copy, content in copies.items():
-        await connection.execute(f"TRUNCATE pg_temp.{copy}")
-        await connection.copy_to_table(copy, source=BytesIO(content), format="binary")
-
-
-async def _close(side: Side, month: date) -> None:
-    """Decide a month on one side's tables."""
-    for table in BY_MONTH:
-        await side.connection.execute(
-            f"CREATE TEMP TABLE {_partition(table, month)} PARTITION OF pg_temp.{table} FOR VALUES IN ('{month}') ON COMMIT DROP"
-        )
+async def _close(one: Part, month: date) -> None:
+    """Decide a month on both sides' tables, on what is found once."""
     instant = datetime.combine(add_months(month, 1), time(0, 30), SHANGHAI)
-    await closing.decide_month(side.session, month, instant, side.book)
+    await one.connection.execute(f"TRUNCATE {', '.join(f'pg_temp.{table}' for table in INPUTS)}")
+    await closing.prepare(one.session, month, list(one.books.values()))
+    await one.connection.execute(f"ANALYZE {', '.join(f'pg_temp.{table}' for table in INPUTS)}")
+    for side in SIDES:
+        await _forget(one.connection, side, month)
+        async with _in_force(one.connection, side):
+            await closing.decide_accounts(one.session, month, instant, one.books[side], prepared=True)
 
 
-async def _forget(connection: asyncpg.Connection, month: date) -> None:
-    """Drop what no later month is decided or compared by."""
-    for table in BY_MONTH:
-        await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{_partition(table, add_months(month, -LOOK_BACK))}")
+@asynccontextmanager
+async def _in_force(connection: asyncpg.Connection, side: str) -> AsyncIterator[None]:
+    """Let a side's tables stand before the real ones."""
+    for table in (DECIDED, *COMPARED):
+        await connection.execute(f"ALTER TABLE pg_temp.{side}_{table} RENAME TO {table}")
+    yield
+    for table in (DECIDED, *COMPARED):
+        await connection.execute(f"ALTER TABLE pg_temp.{table} RENAME TO {side}_{table}")
+
+
+async def _forget(connection: asyncpg.Connection, side: str, month: date) -> None:
+    """Make room for a month, and drop what neither it nor a later one is decided by."""
     for table in COMPARED:
-        await connection.execute(f"TRUNCATE pg_temp.{table}")
+        await connection.execute(f"TRUNCATE pg_temp.{side}_{table}")
+    await connection.execute(f"DROP TABLE IF EXISTS pg_temp.{_partition(side, add_months(month, -LOOK_BACK - 1))}")
+    of = f"PARTITION OF pg_temp.{side}_{DECIDED} FOR VALUES IN ('{month}')"
+    await connection.execute(f"CREATE TEMP TABLE {_partition(side, month)} {of} ON COMMIT DROP")
 
 
 async def _compare(connection: asyncpg.Connection, shown: Shown, month: date, *, is_last: bool) -> None:
@@ -195,30 +216,22 @@ def _note_axis(counts: Counts, row: asyncpg.Record) -> None:
         count(counts, number, axis, way)
 
 
-def _partition(table: str, month: date) -> str:
-    return f"{table}_{month:%Y_%m}"
+def _partition(side: str, month: date) -> str:
+    return f"{side}_{DECIDED}_{month:%Y_%m}"
 
 
-def _shadow(table: str) -> str:
-    keys, parts = "", ""
-    if table in BY_MONTH:
-        parts = " PARTITION BY LIST (month)"
-    elif table in KEYED:
-        keys = " INCLUDING INDEXES"
-    return f"CREATE TEMP TABLE {table} (LIKE public.{table} INCLUDING DEFAULTS{keys}){parts} ON COMMIT DROP"
-
-
-_MOVED = "SELECT account_no, kind, branch_code, responsible_role FROM pg_temp."
-_COPIES = {
-    "tried_decisions": f"SELECT account_no, {', '.join(AXES)} FROM pg_temp.decisions",
-    **{f"tried_{table}": f"{_MOVED}{table}" for table in COMPARED},
+_INPUTS = {
+    "judged": INPUT_COLUMNS["judged"],
+    "placed_in": "account_no, branch_code, district_code, 0::bigint AS in_branch, 0::bigint AS in_district",
+    "sizes": INPUT_COLUMNS["sizes"],
+    "recent": "account_no, amount_fen AS current_fen, previous_fen, zero_months",
 }
-"""What is handed over, and how it is asked."""
+"""The columns of INPUTS, with the types that a decision has."""
 # Kept until the results are written, in a transaction of their own.
 _TRIAL_ACCOUNTS = """
 CREATE TEMP TABLE trial_accounts (account_no text, month date, axis text, unit_code text, today text, tried text)"""
 
-_BOTH = "FROM pg_temp.decisions a JOIN pg_temp.tried_decisions b ON b.account_no = a.account_no"
+_BOTH = "FROM pg_temp.today_decisions a JOIN pg_temp.tried_decisions b ON b.month = a.month AND b.account_no = a.account_no"
 
 
 def _axes_sql(axes: Sequence[str]) -> str:
@@ -255,7 +268,7 @@ def _movements_sql(table: str) -> str:
 SELECT coalesce(a.branch_code, b.branch_code, {ROOT_UNIT}) AS unit_code, kind,
        count(a.account_no) AS today, count(b.account_no) AS tried,
        count(*) FILTER (WHERE a.account_no IS NULL) AS gained, count(*) FILTER (WHERE b.account_no IS NULL) AS lost
-FROM pg_temp.{table} AS a FULL JOIN pg_temp.tried_{table} AS b USING (account_no, kind) GROUP BY 1, 2 ORDER BY 1, 2"""
+FROM pg_temp.today_{table} AS a FULL JOIN pg_temp.tried_{table} AS b USING (account_no, kind) GROUP BY 1, 2 ORDER BY 1, 2"""
 
 
 def _tasks_sql(table: str) -> str:
@@ -263,6 +276,6 @@ def _tasks_sql(table: str) -> str:
     return f"""
 SELECT coalesce(branch_code, {ROOT_UNIT}) AS unit_code, responsible_role AS role,
        count(*) FILTER (WHERE side = 'today') AS today, count(*) FILTER (WHERE side = 'tried') AS tried
-FROM (SELECT 'today' AS side, branch_code, responsible_role FROM pg_temp.{table}
+FROM (SELECT 'today' AS side, branch_code, responsible_role FROM pg_temp.today_{table}
       UNION ALL SELECT 'tried', branch_code, responsible_role FROM pg_temp.tried_{table}) AS both_sides
 GROUP BY 1, 2 ORDER BY 1, 2"""
