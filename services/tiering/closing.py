@@ -65,6 +65,9 @@ async def _decide(session: AsyncSession, month: date, instant: datetime) -> None
     book = await policies.in_force(session, last_day(month))
     accounts = await decide_month(session, month, instant, book)
     quarter = quarter_start(month) if is_quarter_end(month) else None
+    # What is published is read at the end, by comparing a million decisions with those before. The planner has never seen this
+    # month, takes its decisions for one row, and would look up each of the others by itself.
+    await session.execute(text("SET LOCAL enable_nestloop = off"))
     decisions.publish_changed(session, month)
     publish(session, MonthClosed(month=month, quarter=quarter, closed_at=instant, accounts=accounts))
     movements.publish_detected(session, month, instant)
