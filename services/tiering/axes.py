@@ -38,6 +38,12 @@ class EntitlementRules(NamedTuple):
     points_plan: dict[str, str]
 
 
+def fall_text(previous_fen: int, current_fen: int) -> str:
+    """Return by how much of it freight fell, in percent with one decimal, cut off: 5,001 of 10,000 yuan left are a fall of 49.9."""
+    tenths = (previous_fen - current_fen) * 1000 // previous_fen
+    return f"{tenths // 10}.{tenths % 10}"
+
+
 def share_of(count: int, percent: int) -> int:
     """Return how many of so many a percentage is, rounded up."""
     return -(-count * percent // 100)

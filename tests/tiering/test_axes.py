@@ -20,6 +20,13 @@ async def decided(world: World, month: str = "2018-03") -> dict[str, dict[str, A
     return {row["account_no"]: row for row in rows}
 
 
+@pytest.mark.parametrize(
+    ("previous_fen", "current_fen", "said"), [(10_000, 5_000, "50.0"), (10_000, 5_001, "49.9"), (7, 0, "100.0"), (3, 1, "66.6")]
+)
+def test_a_fall_is_said_in_percent_and_never_larger_than_it_is(previous_fen: int, current_fen: int, said: str) -> None:
+    assert axes.fall_text(previous_fen, current_fen) == said
+
+
 @pytest.mark.row("T-10", "T-11")
 @pytest.mark.parametrize(
     ("place", "of", "band"),

@@ -348,7 +348,7 @@ async def test_the_decision_of_a_movement_keeps_what_it_was_taken_on(desk: Desk,
     assert found["kind"] == "movement"
     assert (found["movement"]["decided_current_fen"], found["movement"]["current_fen"]) == (1000, 1300)
     assert found["explanation"] == [
-        "Account V, 2018-03: freight fell by more than half (50.00 yuan in 2018-02, 10.00 in 2018-03), found on 2018-04-01 "
+        "Account V, 2018-03: freight fell by 80.0 % (50.00 yuan in 2018-02, 10.00 in 2018-03), found on 2018-04-01 "
         "(policy 2008-new).",
         "Restated since: 50.00 yuan in 2018-02, 13.00 in 2018-03.",
     ]

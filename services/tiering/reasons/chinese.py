@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from services.tiering.axes import share_of
+from services.tiering.axes import fall_text, share_of
 from services.tiering.models import Decision, MovementRow, QuarterMovementRow
 from shared.clock import shanghai
 from shared.money import yuan_text
@@ -95,7 +95,10 @@ def of_movement(row: MovementRow) -> list[str]:
     """Say why a month shows a movement, and what became of it."""
     month, before = month_text(row.month), month_text(add_months(row.month, -1))
     decided = f"{before}为{yuan_text(row.decided_previous_fen)}元,{month}为{yuan_text(row.decided_current_fen)}元"
-    said = f"连续第{row.zero_months}个月没有运费" if row.kind == "zero_month" else "运费下滑超过一半"
+    if row.kind == "zero_month":
+        said = f"连续第{row.zero_months}个月没有运费"
+    else:
+        said = f"运费下滑{fall_text(row.decided_previous_fen, row.decided_current_fen)}%"
     sentences = [f"账户{row.account_no},{month}:{said}({decided}),{_day(row.detected_at)}发现(规则版本{row.policy_version})。"]
     today = (row.previous_fen, row.current_fen)
     if today != (row.decided_previous_fen, row.decided_current_fen):

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from services.tiering.axes import share_of
+from services.tiering.axes import fall_text, share_of
 from services.tiering.models import Decision, MovementRow, QuarterMovementRow
 from shared.clock import shanghai
 from shared.money import yuan_text
@@ -84,7 +84,7 @@ def of_movement(row: MovementRow) -> list[str]:
     if row.kind == "zero_month":
         said = f"month {row.zero_months} in a row without freight ({decided})"
     else:
-        said = f"freight fell by more than half ({decided})"
+        said = f"freight fell by {fall_text(row.decided_previous_fen, row.decided_current_fen)} % ({decided})"
     sentences = [f"Account {row.account_no}, {month}: {said}, found on {_day(row.detected_at)} (policy {row.policy_version})."]
     today = (row.previous_fen, row.current_fen)
     if today != (row.decided_previous_fen, row.decided_current_fen):
