@@ -3,12 +3,11 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import text
 
 from services.customer import accounts, organisation
 from services.customer.models import Base
 from shared.db import Database
-from tests.conftest import Server
+from tests.conftest import Server, empty_tables
 from tests.customer import make
 
 TABLES = (
@@ -26,9 +25,7 @@ async def customer(postgres: Server) -> AsyncIterator[Database]:
 @pytest.fixture
 async def bare(customer: Database) -> Database:
     """One database for these tests, emptied before each."""
-    async with customer.transaction() as session:
-        for table in TABLES:
-            await session.execute(text(f"DELETE FROM {table}"))
+    await empty_tables(customer, TABLES)
     return customer
 
 

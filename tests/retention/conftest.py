@@ -3,10 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import text
 
 from shared.db import Database
-from tests.conftest import Server
+from tests.conftest import Server, empty_tables
 from tests.retention import make
 
 
@@ -19,9 +18,7 @@ async def retention(postgres: Server) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def db(retention: Database) -> Database:
-    async with retention.transaction() as session:
-        for table in ("contacts", "delegations", "tasks", "outbox", "business_clock", "idempotency_keys"):
-            await session.execute(text(f"DELETE FROM {table}"))
+    await empty_tables(retention, ("contacts", "delegations", "tasks", "outbox", "business_clock", "idempotency_keys"))
     return retention
 
 

@@ -3,11 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from sqlalchemy import text
 
 from services.tiering.models import Base
 from shared.db import Database
-from tests.conftest import Server
+from tests.conftest import Server, empty_tables
 from tests.tiering.make import World, at
 
 KERNEL = "outbox business_clock schedule_state schedule_runs units unit_ancestors accounts account_branches idempotency_keys"
@@ -16,10 +15,7 @@ TABLES = [*(table.name for table in reversed(Base.metadata.sorted_tables) if tab
 
 async def wipe(tiering: Database) -> None:
     """Take away everything but the policies that are shipped."""
-    async with tiering.transaction() as session:
-        for table in TABLES:
-            await session.execute(text(f"DELETE FROM {table}"))
-        await session.execute(text("DELETE FROM policy_versions WHERE author <> 'shipped'"))
+    await empty_tables(tiering, TABLES, "DELETE FROM policy_versions WHERE author <> 'shipped';")
 
 
 @pytest.fixture(scope="session")
