@@ -39,7 +39,7 @@ class EntitlementRules(NamedTuple):
 
 
 def fall_text(previous_fen: int, current_fen: int) -> str:
-    """Return by how much of it freight fell, in percent with one decimal, cut off: 5,001 of 10,000 yuan left are a fall of 49.9."""
+    """Return by how much freight fell, in percent with one decimal, cut off: 5,001 of 10,000 yuan left are a fall of 49.9."""
     tenths = (previous_fen - current_fen) * 1000 // previous_fen
     return f"{tenths // 10}.{tenths % 10}"
 

@@ -1,4 +1,7 @@
-"""One full replay of the real parcels, and one of a hostile folder, each shared by all tests that read it."""
+"""One full replay of the real parcels, and one of a hostile folder, each shared by all tests that read it.
+
+Tests of one folder run in one process (`xdist_group`), so that it is replayed once, and the suite ends with the last of them.
+"""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -31,13 +34,13 @@ def parcels(real_data: Path | None, tmp_path_factory: pytest.TempPathFactory) ->
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def real(parcels: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replayed]:
     async with replayed_suite(tmp_path_factory.mktemp("real"), parcels) as suite:
         yield Replayed(suite, recount(parcels))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def hostile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Replayed]:
     folder = tmp_path_factory.mktemp("hostile") / "history"
     write_hostile_folder(folder, seed=4711)
@@ -45,7 +48,7 @@ async def hostile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rep
         yield Replayed(suite, recount(folder))
 
 
-@pytest.fixture(params=["real", "hostile"])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("real", "hostile")])
 def replayed(request: pytest.FixtureRequest) -> Replayed:
     found: Replayed = request.getfixturevalue(request.param)
     return found
