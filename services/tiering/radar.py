@@ -7,7 +7,8 @@ with the month's total of this second, and the next morning's run writes it down
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
-from math import ceil
+from math import ceil, sqrt
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from sqlalchemy import case, select
@@ -41,21 +42,29 @@ def judge(previous_fen: int, to_date_fen: int, expected_fen: int, expected_charg
     """Hold a month to date against its pace; the set-based SQL of the daily run says the same.
 
     The days left are expected to bring what the season says, times how the days so far have done against it, with doubt. On
-    course for a fall is a projection below what the rule of the fall allows; for a zero month, nothing at all where charges were
-    due. Nothing is said where too little was due yet, unless the season itself lets expect the fall.
+    course for a fall is a projection below what the rule of the fall allows, by more than chance explains: charges still to come
+    scatter, those of an account with few charges most, and so does what so few due ones say of its pace. For a zero month it is
+    nothing at all. Nothing is said where too little was due yet, unless the season itself lets expect the fall.
     """
     due = expected_fen * share
     pace = (expected_fen - due) / (due + DOUBT * expected_fen) if expected_fen else 0.0
     projected = to_date_fen + pace * (to_date_fen + DOUBT * expected_fen)
     well = previous_fen * (100 - radar.fall_percent) / 100
-    clear_from = max(1, ceil((well - pace * DOUBT * expected_fen) / (1 + pace)))
-    by_season = (previous_fen - expected_fen) * 100 > previous_fen * radar.fall_percent
     due_charges = expected_charges * share
+    to_come = pace * (well + DOUBT * expected_fen) / (1 + pace)  # of a month that ends exactly there
+    scatter = sqrt(to_come * (2 * expected_fen / max(1, expected_charges)) + to_come * to_come / (due_charges + 1))
+    clear_from = max(0, ceil((well - pace * DOUBT * expected_fen - sureness(radar) * scatter) / (1 + pace)))
+    by_season = (previous_fen - expected_fen) * 100 > previous_fen * radar.fall_percent
     sayable = share * 100 >= radar.from_share_percent and (by_season or due_charges >= radar.least_charges)
     on_course = previous_fen > 0 and sayable and to_date_fen < clear_from
     kind = ("zero_month" if to_date_fen == 0 else "fall_over_half") if on_course else None
     projected_fen = round(projected)
     return Course(projected_fen, clear_from, kind, season.explains(expected_fen, projected_fen, radar.fall_percent))
+
+
+def sureness(radar: Radar) -> float:
+    """Return by how many standard deviations a projection must lie below the line, so that chance leaves it there this often."""
+    return NormalDist().inv_cdf(radar.from_probability_percent / 100)
 
 
 async def run(session: AsyncSession, instant: datetime) -> None:
@@ -110,9 +119,10 @@ async def _judge_all(session: AsyncSession, month: date, yesterday: date, instan
     days_left = (last_day(month) - yesterday).days
     leads = season.lead_weights(month, yesterday)
     rows = [
-        (rule, branch, *_numbers(book.of(branch), season.share(month, yesterday, of), days_left))
+        (rule, branch, *_numbers(book.of(branch), season.share(month, yesterday, of), days_left), sure * sureness(radar))
         for branch in [None, *branches]
-        for rule, of in (("season", seasons.of(branch)), ("flat", FLAT))
+        for radar in [book.of(branch).radar]
+        for rule, of, sure in (("season", seasons.of(branch), 1), ("flat", FLAT, 0))
     ]
     columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True))
     connection = await driver(session)
@@ -138,13 +148,13 @@ def _numbers(policy: policies.PolicyDocument, share: float, days_left: int) -> t
 
 
 # `judge` for all accounts and both rules; says whether anything was raised or cleared. The flat rule expects the month before
-# again, whatever the season, and any charge will do. Alerts are raised until some days before the month's end; those that stand
-# are judged on to its last day.
+# again, whatever the season, and raises whatever is projected below the line. Alerts are raised until some days before the
+# month's end; those that stand are judged on to its last day.
 _JUDGE = f"""
 WITH numbers AS (
     SELECT * FROM unnest($5::text[], $6::text[], $7::float8[], $8::integer[], $9::integer[], $10::integer[], $11::boolean[],
-                         $12::text[])
-        AS n (rule, branch_code, share, fall_percent, from_share_percent, least_charges, raises, policy_version)
+                         $12::text[], $13::float8[])
+        AS n (rule, branch_code, share, fall_percent, from_share_percent, least_charges, raises, policy_version, sureness)
 ), base AS (
     SELECT *, CASE WHEN rule = 'flat' THEN ARRAY[0, 0, 0]::float8[] ELSE $4::float8[] END AS weights
     FROM numbers WHERE branch_code IS NULL
@@ -159,7 +169,8 @@ WITH numbers AS (
            coalesce(n.fall_percent, base.fall_percent) AS fall_percent,
            coalesce(n.from_share_percent, base.from_share_percent) AS from_share_percent,
            coalesce(n.least_charges, base.least_charges) AS least_charges,
-           coalesce(n.raises, base.raises) AS raises, coalesce(n.policy_version, base.policy_version) AS policy_version
+           coalesce(n.raises, base.raises) AS raises, coalesce(n.policy_version, base.policy_version) AS policy_version,
+           coalesce(n.sureness, base.sureness) AS sureness
     FROM month_baselines b CROSS JOIN base
          LEFT JOIN month_totals t ON t.account_no = b.account_no AND t.month = b.month
          LEFT JOIN accounts a ON a.account_no = b.account_no
@@ -169,16 +180,20 @@ WITH numbers AS (
     SELECT j.*, CASE WHEN rule = 'flat' THEN 0::float8 ELSE {DOUBT}::float8 END AS doubt FROM judged j
 ), pace AS (
     SELECT p.*, CASE WHEN expected_fen > 0 THEN (expected_fen - expected_fen * share)
-                                                / (expected_fen * share + doubt * expected_fen) ELSE 0 END AS pace
+                                                / (expected_fen * share + doubt * expected_fen) ELSE 0 END AS pace,
+           previous_fen * (100 - fall_percent) / 100::float8 AS well
     FROM paced p
+), scattered AS (
+    SELECT p.*, sqrt(to_come * (2 * expected_fen / greatest(1, expected_charges)::float8)
+                     + to_come * to_come / (expected_charges * share + 1)) AS scatter
+    FROM (SELECT *, pace * (well + doubt * expected_fen) / (1 + pace) AS to_come FROM pace) AS p
 ), course AS (
     SELECT p.*, round(to_date_fen + pace * (to_date_fen + doubt * expected_fen))::bigint AS projected_fen,
-           greatest(1, ceil((previous_fen * (100 - fall_percent) / 100::float8 - pace * doubt * expected_fen)
-                            / (1 + pace)))::bigint AS clear_from_fen,
+           greatest(0, ceil((well - pace * doubt * expected_fen - sureness * scatter) / (1 + pace)))::bigint AS clear_from_fen,
            share * 100 >= from_share_percent
            AND ((previous_fen - expected_fen)::numeric * 100 > previous_fen::numeric * fall_percent
                 OR expected_charges * share >= least_charges) AS sayable
-    FROM pace p
+    FROM scattered p
 ), found AS (
     SELECT c.*, o.alert_id IS NOT NULL AS stands,
            c.to_date_fen < c.clear_from_fen AND (c.sayable OR o.alert_id IS NOT NULL) AS on_course

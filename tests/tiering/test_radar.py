@@ -144,8 +144,14 @@ def test_judging_at_the_boundaries() -> None:
     assert radar.judge(31_000, clear, 31_000, 31, 0.5, RULES).kind is None
     assert radar.judge(31_000, clear - 1, 31_000, 31, 0.5, RULES).kind == "fall_over_half"
     assert radar.judge(31_000, 0, 31_000, 31, 0.29, RULES).kind is None, "too early"
-    assert radar.judge(31_000, 0, 31_000, 5, 0.5, RULES).kind is None, "two or three parcels that are late say nothing"
-    assert radar.judge(31_000, 0, 31_000, 6, 0.5, RULES).kind == "zero_month"
+    surer = Radar(from_probability_percent=90)
+    assert radar.judge(31_000, 0, 31_000, 2, 0.45, RULES).kind is None, "two parcels may well be late"
+    assert radar.judge(31_000, 0, 31_000, 2, 0.5, RULES).kind == "zero_month", "by the middle of the month they are missing"
+    assert radar.judge(31_000, 0, 31_000, 2, 0.5, surer).kind is None
+    assert radar.judge(31_000, 0, 31_000, 2, 0.8, surer).kind == "zero_month"
+    needed = [radar.judge(31_000, 0, 31_000, charges, 0.5, RULES).clear_from_fen for charges in (1, 2, 5, 31, 1_000)]
+    assert needed == sorted(needed), "the fewer the charges, the more is left to chance"
+    assert radar.judge(31_000, 0, 31_000, 2, 0.8, Radar(least_charges=2)).kind is None
     assert radar.judge(0, 0, 0, 0, 0.5, RULES).kind is None
     by_season = radar.judge(100_000, 10_000, 30_000, 2, 0.5, RULES)
     assert (by_season.kind, by_season.season_explained) == ("fall_over_half", True), "marked, never hidden"
