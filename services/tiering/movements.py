@@ -138,7 +138,8 @@ _RECENT = f"""
                AS zero_months
     FROM month_totals WHERE month BETWEEN :first AND :month GROUP BY account_no"""
 
-# Few accounts are found by the widest numbers of all branches; only those are asked which branch's numbers are theirs.
+# Few accounts are found by the widest numbers of all branches; only those are asked which branch's numbers are theirs. Their
+# decisions are looked up one by one (OFFSET 0): the planner takes a month that was just decided for one row, and reads it whole.
 _FOUND_AT_CLOSE = f""", kinds AS (
     SELECT j.*, {KIND.format(raised="CAST(:most_raised AS integer)", percent="CAST(:least_percent AS integer)")} AS wide_kind
     FROM recent j
@@ -147,7 +148,9 @@ _FOUND_AT_CLOSE = f""", kinds AS (
         SELECT j.account_no, CAST(:month AS date) AS month, 1 AS revision, j.zero_months, j.previous_fen, j.current_fen,
                {KIND.format(raised=number("zero_months_raised"), percent=number("fall_over_percent"))} AS kind,
                {number("policy_version")} AS policy_version
-        FROM kinds j LEFT JOIN decisions d ON d.month = :month AND d.account_no = j.account_no
+        FROM kinds j
+             LEFT JOIN LATERAL (SELECT branch_code FROM decisions WHERE month = :month AND account_no = j.account_no OFFSET 0) d
+                 ON true
              LEFT JOIN numbers n ON n.unit_code = d.branch_code
         WHERE j.wide_kind IS NOT NULL OFFSET 0
     ) AS wide WHERE kind IS NOT NULL
@@ -166,7 +169,8 @@ OPEN_FOUND = f"""{DISTRICTS}, {MATRIX}, opened AS (
            coalesce(here.outlet_code, here.branch_code, {ROOT_UNIT}) AS unit_code, 1 AS version, here.priority,
            who.responsible_role, who.responsible_unit, who.in_person, who.assist
     FROM found f
-         LEFT JOIN decisions t ON t.month = :quarter_month AND t.account_no = f.account_no
+         LEFT JOIN LATERAL (SELECT service_tier, quarter_fen, focus_from_fen FROM decisions
+                            WHERE month = :quarter_month AND account_no = f.account_no OFFSET 0) t ON true
          LEFT JOIN {PLACED_ONE.format(account="f.account_no")} AS p ON true
          LEFT JOIN districts d ON d.branch_code = p.branch_code
          CROSS JOIN LATERAL (

@@ -4,7 +4,7 @@ Never on arrival: all marks since the last run are judged together and sorted, s
 partitions cannot change a revision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -16,7 +16,8 @@ from services.tiering import policies
 from services.tiering.deciding_sql import MONTHS_BETWEEN
 from services.tiering.freight import CLOSED
 from services.tiering.movements import KIND, OPEN_FOUND, opening, publish
-from services.tiering.policies.book import NUMBERS
+from services.tiering.policies.book import NUMBERS, PolicyBook
+from services.tiering.policies.versions import PolicyHistory
 from services.tiering.policy import Change, Movement, change_of
 from shared.db import driver
 from shared.events.tiering import MovementDetected, MovementRestated, MovementWithdrawn
@@ -37,10 +38,10 @@ async def rejudge(session: AsyncSession, instant: datetime) -> None:
     touched = await connection.fetch(_TAKE_MARKS, closed)
     if not touched:
         return
-    numbers = await _numbers(session, min(row["first"] for row in touched), closed)
-    rows = await connection.fetch(
-        _DIFFERENT, [row["account_no"] for row in touched], [row["first"] for row in touched], closed, *numbers
-    )
+    published = await policies.history(session)
+    numbers = _numbers(published, min(row["first"] for row in touched), closed)
+    judged = [(row["account_no"], month) for row in touched for month in _months(row["first"], closed)]
+    rows = await connection.fetch(_DIFFERENT, [account_no for account_no, _ in judged], [month for _, month in judged], *numbers)
     by_change: dict[Change, list[asyncpg.Record]] = {"open": [], "restate": [], "replace": [], "withdraw": []}
     for row in rows:
         change = change_of(_movement(row, "was_"), _movement(row, ""))
@@ -50,21 +51,25 @@ async def rejudge(session: AsyncSession, instant: datetime) -> None:
     await _withdraw(session, by_change["withdraw"], "no_longer_true", instant)
     await _restate(session, by_change["restate"], instant)
     opened = sorted(by_change["open"] + by_change["replace"], key=lambda row: (row["account_no"], row["month"]))
-    await _open(session, opened, instant, closed)
+    await _open(session, opened, instant, closed, published.on(last_day(closed)))
 
 
-async def _numbers(session: AsyncSession, first: date, last: date) -> list[list[Any]]:
+def _numbers(published: PolicyHistory, first: date, last: date) -> list[list[Any]]:
     """Return the numbers of each month as columns: month, branch (null: the organisation's), version, run raised, percent."""
-    published = await policies.history(session)
     rows: list[tuple[Any, ...]] = []
-    month = first
-    while month <= last:
+    for month in _months(first, last):
         book = published.on(last_day(month))
         for branch, document in ((None, book.base), *((branch, book.units[branch]) for branch in book.branches)):
             row = (NUMBERS[name][1](document) for name in ("policy_version", "zero_months_raised", "fall_over_percent"))
             rows.append((month, branch, *row))
-        month = add_months(month, 1)
     return [list(column) for column in zip(*rows, strict=True)]
+
+
+def _months(first: date, last: date) -> Iterator[date]:
+    month = first
+    while month <= last:
+        yield month
+        month = add_months(month, 1)
 
 
 def _movement(row: asyncpg.Record, prefix: str) -> Movement | None:
@@ -105,12 +110,11 @@ async def _restate(session: AsyncSession, rows: Sequence[asyncpg.Record], instan
     publish(session, MovementRestated, "m.movement_id = ANY(CAST(:ids AS uuid[]))", {"ids": ids})
 
 
-async def _open(session: AsyncSession, rows: Sequence[asyncpg.Record], instant: datetime, closed: date) -> None:
+async def _open(session: AsyncSession, rows: Sequence[asyncpg.Record], instant: datetime, closed: date, book: PolicyBook) -> None:
     if not rows:
         return
     names = ("account_no", "month", "kind", "zero_months", "previous_fen", "current_fen", "policy_version")
     params: dict[str, Any] = {name: [row[name] for row in rows] for name in names}
-    book = await policies.in_force(session, last_day(closed))
     opened = await session.execute(
         text(f"{_FOUND_LATER}{OPEN_FOUND} RETURNING movement_id"), {**params, **opening(instant, closed, book)}
     )
@@ -121,15 +125,14 @@ _TAKE_MARKS = """
 WITH taken AS (DELETE FROM dirty_marks WHERE month <= $1 RETURNING account_no, month)
 SELECT account_no, min(month) AS first FROM taken GROUP BY account_no ORDER BY account_no"""
 
-# Every judged month of every touched account beside its open movement, where the two differ.
+# Every judged month of every touched account beside its open movement, where the two differ. The months are handed over as rows:
+# the planner knows how many those are. Of a series it expects a thousand for each account, and reads whole tables.
 _DIFFERENT = f"""
 WITH numbers AS (
-    SELECT * FROM unnest($4::date[], $5::text[], $6::text[], $7::integer[], $8::integer[])
+    SELECT * FROM unnest($3::date[], $4::text[], $5::text[], $6::integer[], $7::integer[])
         AS n (month, branch_code, policy_version, raised, percent)
 ), touched AS (
-    SELECT t.account_no COLLATE "C" AS account_no, m.month::date AS month
-    FROM unnest($1::text[], $2::date[]) AS t (account_no, first),
-         LATERAL generate_series(t.first, $3::date, INTERVAL '1 month') AS m (month)
+    SELECT t.account_no COLLATE "C" AS account_no, t.month FROM unnest($1::text[], $2::date[]) AS t (account_no, month)
 ), judged AS (
     SELECT t.account_no, t.month, coalesce(c.amount_fen, 0) AS current_fen, coalesce(p.amount_fen, 0) AS previous_fen,
            {MONTHS_BETWEEN.format(later="t.month", earlier="last.month")} AS zero_months,
