@@ -33,7 +33,8 @@ log = structlog.get_logger(__name__)
 class Schedule:
     """What a service does at an instant S.
 
-    `run(session, instant)` is one transaction. `run_alone(database, instant, record)` opens its own and calls
+    `run(session, instant)` is part of one transaction, whose `session.info["instant"]` says so. `run_alone(database, instant,
+    record)` opens its own and calls
     `await record(session)` in the one that holds its effects (False: it ran already); it is called only where
     `due(session, instant)`.
     """
@@ -92,25 +93,27 @@ class Scheduler:
                 await self._run_at(shanghai(instant))
 
     async def _run_at(self, instant: datetime) -> None:
-        for schedule in self._schedules:
-            if schedule.run_alone is not None:
-                await self._run_alone(schedule, instant)
+        waiting = [schedule for schedule in self._schedules if schedule.run_alone is not None]
+        while waiting:
+            async with self._database.transaction() as session:
+                while waiting and not await _is_due(waiting[0], session, instant):
+                    del waiting[0]
+            if waiting:
+                await self._run_alone(waiting.pop(0), instant)
         async with self._database.transaction() as session:
+            session.info["instant"] = instant
+            new = await _record_runs(session, [schedule.name for schedule in self._schedules if schedule.run], instant)
             for schedule in self._schedules:
-                if schedule.run is not None and await record_run(session, schedule.name, instant):
+                if schedule.run is not None and schedule.name in new:
                     await schedule.run(session, instant)
-            await session.execute(text("UPDATE schedule_state SET through = :instant"), {"instant": instant})
+            await session.execute(_THROUGH, {"instant": instant})
 
     async def _run_alone(self, schedule: Schedule, instant: datetime) -> None:
         async def record(session: AsyncSession) -> bool:
             return await record_run(session, schedule.name, instant)
 
         assert schedule.run_alone is not None
-        assert schedule.due is not None
-        async with self._database.transaction() as session:
-            due = await schedule.due(session, instant)
-        if due:
-            await schedule.run_alone(self._database, instant, record)
+        await schedule.run_alone(self._database, instant, record)
 
     async def _active(self) -> bool:
         """Hold the service's scheduler lock on the listening connection, and listen to the clock."""
@@ -135,13 +138,25 @@ class Scheduler:
 
 async def record_run(session: AsyncSession, name: str, instant: datetime) -> bool:
     """Record that a schedule ran at an instant; False if it had run already."""
-    found = await session.execute(
-        text("INSERT INTO schedule_runs (schedule, instant) VALUES (:name, :instant) ON CONFLICT DO NOTHING RETURNING 1"),
-        {"name": name, "instant": instant},
-    )
-    return found.first() is not None
+    return name in await _record_runs(session, [name], instant)
 
 
+async def _record_runs(session: AsyncSession, names: Sequence[str], instant: datetime) -> set[str]:
+    """Record that schedules ran at an instant; returns those that had not run yet."""
+    found = await session.execute(_RECORD_RUNS, {"names": names, "instant": instant})
+    return set(found.scalars())
+
+
+async def _is_due(schedule: Schedule, session: AsyncSession, instant: datetime) -> bool:
+    assert schedule.due is not None
+    return await schedule.due(session, instant)
+
+
+_RECORD_RUNS = text(
+    "INSERT INTO schedule_runs (schedule, instant) SELECT name, :instant FROM unnest(CAST(:names AS text[])) AS name "
+    "ON CONFLICT DO NOTHING RETURNING schedule"
+)
+_THROUGH = text("UPDATE schedule_state SET through = :instant")
 _CLOCK = text(
     "SELECT coalesce(c.driven, false) AS driven, c.at, business_now() AS now, s.through "
     "FROM schedule_state s LEFT JOIN business_clock c ON true"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+import asyncpg
+
 from shared.db import Database, is_infrastructure
 
 SECONDS = 10.0
@@ -25,14 +27,27 @@ ALL = {
 PARKED = "SELECT count(*) FROM parked_events WHERE state = 'parked'"
 
 
-async def count_main(databases: Mapping[str, Database]) -> dict[str, int]:
-    """Return the findings that are shown while the replay runs; empty while a database is away."""
+async def count_main(databases: Mapping[str, Database], kept: dict[str, asyncpg.Connection]) -> dict[str, int]:
+    """Return the findings that are shown while the replay runs; empty while a database is away.
+
+    Its connections are kept for the next time; to open one costs as much as a settled day.
+    """
     try:
-        return {label: await _ask(databases[service], query) for label, (service, query) in MAIN.items()}
+        for service in {service for service, _ in MAIN.values()} - kept.keys():
+            kept[service] = await databases[service].connect()
+        return {label: await kept[service].fetchval(query, timeout=SECONDS) for label, (service, query) in MAIN.items()}
     except Exception as error:
+        forget(kept)
         if not is_infrastructure(error):
             raise
         return {}
+
+
+def forget(kept: dict[str, asyncpg.Connection]) -> None:
+    """Let connections go: to say good-bye could take for ever where the server has died."""
+    for connection in kept.values():
+        connection.terminate()
+    kept.clear()
 
 
 async def count_all(databases: Mapping[str, Database]) -> dict[str, int]:
@@ -52,4 +67,4 @@ async def _ask(database: Database, query: str) -> int:
     try:
         return int(await connection.fetchval(query, timeout=SECONDS))
     finally:
-        connection.terminate()  # to say good-bye could take for ever where the server has died
+        connection.terminate()

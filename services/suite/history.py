@@ -21,8 +21,8 @@ class Choice:
     simulated: bool
 
 
-def choose(place: Workplace, asked: Path | None) -> Choice:
-    """Return the history to replay: the one asked for, the one that is already there, or a simulated one.
+def choose(place: Workplace, asked: Path | None) -> Choice | None:
+    """Return the history to replay: the one asked for or the one that is already there. None: one has to be simulated.
 
     Raises HistoryError where another history is in the directory already, and where the folder cannot be used.
     """
@@ -33,7 +33,7 @@ def choose(place: Workplace, asked: Path | None) -> Choice:
             kind = "a simulated history" if here.simulated else here.folder
             raise HistoryError(f"{place.root} holds {kind}, not {asked}: add RESET=1 to begin afresh with it.")
         return here or Choice(str(asked.resolve()), digest, simulated=False)
-    return here or _simulate(place)
+    return here
 
 
 def kept(place: Workplace) -> Choice | None:
@@ -56,10 +56,10 @@ def keep(place: Workplace, chosen: Choice) -> None:
     draft.rename(place.root / "history.json")
 
 
-def _simulate(place: Workplace) -> Choice:
+def simulate(place: Workplace) -> Choice:
     """Generate the simulated history, unless it is there; it appears complete or not at all."""
-    from shared.history.simulate import simulate
+    from shared.history import simulate as generator
 
     if not place.history.exists():
-        simulate(place.history, business_date(wall_now()))
+        generator.simulate(place.history, business_date(wall_now()))
     return Choice(str(place.history), folder_digest(place.history), simulated=True)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+import asyncpg
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from services.suite import findings
 from services.suite.doors import HttpDoors
-from services.suite.history import Choice, origin
+from services.suite.history import Choice, kept, origin, simulate
 from shared.clock import shanghai
 from shared.db import Database
 from shared.history.csv_files import HistoryError
@@ -30,15 +31,22 @@ from shared.settings import SERVICES, Settings
 FINDINGS_SECONDS = 3.0
 
 
-async def prepare(settings: Settings, place: Workplace, chosen: Choice) -> Replaying:
-    """Read what is still to be replayed and set the first clock row, before any worker starts.
+def take_up(place: Workplace, chosen: Choice | None) -> tuple[Choice, History | None]:
+    """Simulate a history where none was chosen, and read it where it is new here: while the servers start, not after."""
+    new = kept(place) is None
+    chosen = chosen or simulate(place)
+    return chosen, read_history(Path(chosen.folder), place.rejected) if new else None
+
+
+async def prepare(settings: Settings, place: Workplace, chosen: Choice, read: History | None = None) -> Replaying:
+    """Read what is still to be replayed, unless it was read, and set the first clock row, before any worker starts.
 
     Raises HistoryError where the folder cannot be used or the databases live on another history.
     """
     databases = {name: Database(name, settings.database_url(name), "worker", 1) for name in SERVICES}
     history = None
     if await _is_unfinished(databases, chosen):
-        history = await asyncio.to_thread(read_history, Path(chosen.folder), place.rejected)
+        history = read or await asyncio.to_thread(read_history, Path(chosen.folder), place.rejected)
         if history.digest != chosen.digest:
             raise HistoryError(f"{chosen.folder} has changed since its replay began: add RESET=1 to begin afresh with it.")
         await begin(databases, history)
@@ -106,11 +114,12 @@ class Replaying:
 
     @asynccontextmanager
     async def _watching(self, bar: Progress, task: TaskID) -> AsyncIterator[None]:
-        """Count the findings every few seconds while the block runs; each time opens three connections."""
+        """Count the findings every few seconds while the block runs."""
+        kept: dict[str, asyncpg.Connection] = {}
 
         async def watch() -> None:
             while True:
-                self.found = await findings.count_main(self.databases)
+                self.found = await findings.count_main(self.databases, kept)
                 bar.update(task, found=findings.sentence(self.found))
                 await asyncio.sleep(FINDINGS_SECONDS)
 
@@ -120,6 +129,7 @@ class Replaying:
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+            findings.forget(kept)
 
 
 def subscribed() -> dict[str, list[str]]:

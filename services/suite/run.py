@@ -76,7 +76,9 @@ def run(settings: Settings, options: Options, console: Console) -> int:
 class Suite:
     """One run of everything."""
 
-    def __init__(self, settings: Settings, options: Options, place: Workplace, chosen: history.Choice, console: Console) -> None:
+    def __init__(
+        self, settings: Settings, options: Options, place: Workplace, chosen: history.Choice | None, console: Console
+    ) -> None:
         self.options = options
         self.place = place
         self.chosen = chosen
@@ -112,11 +114,13 @@ class Suite:
     async def _work(self) -> None:
         self.nursery.start()
         with self.console.status("Starting PostgreSQL and Kafka"):
+            taking_up = asyncio.create_task(asyncio.to_thread(replaying.take_up, self.place, self.chosen))
             await self.supervisor.start(self.servers.jobs())
             await self.servers.prepare()
             settings = self.servers.settings
-            replay = await replaying.prepare(settings, self.place, self.chosen)
-            history.keep(self.place, self.chosen)
+            chosen, read = await taking_up
+            replay = await replaying.prepare(settings, self.place, chosen, read)
+            history.keep(self.place, chosen)
             await self.supervisor.start(processes.jobs(self.nursery, settings, self.place, self.options.port))
             await _answers(self.options.port)
         try:
@@ -124,7 +128,7 @@ class Suite:
             summary = await replay.summary()
         finally:
             await replay.close()
-        replaying.show(self.console, summary, self.chosen, time.monotonic() - self.began)
+        replaying.show(self.console, summary, chosen, time.monotonic() - self.began)
         self.console.print(f"Serving on [bold]{self.url}/[/bold] until Ctrl-C.")
         await asyncio.Event().wait()
 

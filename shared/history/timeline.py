@@ -15,6 +15,7 @@ from pathlib import Path
 
 from shared.events.envelope import Event
 from shared.events.fields import FIRST_INSTANT
+from shared.events.shipments import ShipmentStatusChanged
 from shared.history.csv_files import CsvFile, HistoryError, UnreadableRow
 from shared.history.parcels import (
     CHARGE_COLUMNS,
@@ -140,6 +141,7 @@ class _Rows:
     def __init__(self, files: Mapping[Source, CsvFile], reading: ParcelReading, parcels_of_scans: Mapping[int, int]) -> None:
         self._files, self._reading, self._parcels_of_scans = files, reading, parcels_of_scans
         self._parcel = lru_cache(_PARCELS_AT_HAND)(self._read_parcel)
+        self._scan = lru_cache(_PARCELS_AT_HAND)(self._first_scan)
 
     def close(self) -> None:
         for file in self._files.values():
@@ -148,13 +150,23 @@ class _Rows:
     def _read_parcel(self, offset: int) -> Parcel:
         return self._reading.parcel(self._files[Source.SHIPMENTS].at(offset).fields)
 
+    def _first_scan(self, offset: int) -> ShipmentStatusChanged:
+        parcel = self._parcel(offset)
+        return parcel.scan(Fact.CREATED.name, parcel.ordered_at)
+
+    def _fact(self, offset: int, fact: Fact, at: datetime) -> Event:
+        """Return the event of a fact. All scans of a row are copies of its first: what they share is checked once."""
+        if fact is Fact.CHARGED:
+            return self._parcel(offset).charge(at)
+        return self._scan(offset).model_copy(update={"status": fact.name, "occurred_at": at})
+
     def event(self, place: int) -> Dated:
         at = _instant_of(place)
         offset = place >> _FACT_BITS & _OFFSET_MASK
         event: Event
         match Source(place >> _FILE_SHIFT & (1 << _FILE_BITS) - 1):
             case Source.SHIPMENTS:
-                event = self._parcel(offset).event(Fact(place & (1 << _FACT_BITS) - 1), at)
+                event = self._fact(offset, Fact(place & (1 << _FACT_BITS) - 1), at)
             case Source.SCANS:
                 scan = scan_row(self._files[Source.SCANS].at(offset).fields)
                 parcel = self._parcel(self._parcels_of_scans[offset])

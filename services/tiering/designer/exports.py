@@ -114,9 +114,12 @@ async def schedule(session: AsyncSession, instant: datetime) -> None:
     A monthly report is due at the first run after a month was closed, a quarterly one after a quarter's last month, a weekly one
     on the first run of a week, each for the unit it belongs to and once per period: the id is made from both.
     """
-    await session.execute(_ASK_SCHEDULED, {"instant": instant})
-    await session.execute(_MARK_SCHEDULED, {"instant": instant})
-    await session.execute(_EXPIRE, {"instant": instant})
+    asked = (await session.execute(_ASKED, {"instant": instant})).one()
+    if asked.scheduled:
+        await session.execute(_ASK_SCHEDULED, {"instant": instant})
+        await session.execute(_MARK_SCHEDULED, {"instant": instant})
+    if asked.expired:
+        await session.execute(_EXPIRE, {"instant": instant})
 
 
 def _seen(actor: str) -> Any:
@@ -141,6 +144,10 @@ due AS (
         FROM month_closes WHERE state = 'closed') AS c
     WHERE d.schedule IS NOT NULL AND d.state = 'active'
 )"""
+_ASKED = text(
+    "SELECT EXISTS (SELECT FROM report_definitions WHERE schedule IS NOT NULL AND state = 'active') AS scheduled, "
+    "EXISTS (SELECT FROM exports WHERE state = 'done' AND expires_at <= :instant) AS expired"
+)
 _ASK_SCHEDULED = text(f"""
 WITH {_DUE}
 INSERT INTO exports (export_id, definition_id, definition_version, name, unit_code, about_unit, requested_by, content, format,

@@ -28,10 +28,16 @@ class PolicyHistory:
 
 
 async def history(session: AsyncSession) -> PolicyHistory:
-    """Return all published versions with the tree of today."""
+    """Return all published versions with the tree of today; within the run of an instant they are read once."""
+    kept: PolicyHistory | None = session.info.get("policies")
+    if kept is not None:
+        return kept
     query = select(PolicyVersion).where(PolicyVersion.state == "published")
     rows = (await session.execute(query.order_by(PolicyVersion.effective_from, PolicyVersion.policy_version))).scalars()
-    return PolicyHistory(tuple(version_of(row) for row in rows), await tree(session))
+    found = PolicyHistory(tuple(version_of(row) for row in rows), await tree(session))
+    if "instant" in session.info:
+        session.info["policies"] = found
+    return found
 
 
 async def in_force(session: AsyncSession, day: date) -> PolicyBook:

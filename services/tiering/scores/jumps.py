@@ -61,17 +61,18 @@ JUMPED = f"SELECT account_no, least(100, sum(left_points))::integer AS points FR
 
 async def follow_events(session: AsyncSession, instant: datetime) -> None:
     """Bring the risks of the newest scores to what the events say today, and publish those that changed (daily)."""
-    month = (await session.execute(text("SELECT max(month) FROM score_models"))).scalar()
+    month = (await session.execute(_NEWEST)).scalar()
     if month is None:
         return
     document = (await policies.in_force(session, business_date(instant))).base
-    changed = await session.execute(text(_FOLLOW), {"month": month, **params(document, instant)})
+    changed = await session.execute(_FOLLOW, {"month": month, **params(document, instant)})
     accounts = list(changed.scalars())
     if accounts:
         telling.publish(session, month, "s.account_no = ANY(CAST(:accounts AS text[]))", {"accounts": accounts})
 
 
-_FOLLOW = f"""
+_NEWEST = text("SELECT max(month) FROM score_models")
+_FOLLOW = text(f"""
 WITH jumps AS ({JUMPED}), wanted AS (
     SELECT s.account_no, coalesce(j.points, 0) AS points
     FROM scores s LEFT JOIN jumps j ON j.account_no = s.account_no
@@ -88,4 +89,4 @@ WITH jumps AS ({JUMPED}), wanted AS (
     FROM wanted w WHERE s.month = :month AND s.account_no = w.account_no
     RETURNING s.account_no, old.risk AS was, new.risk
 )
-SELECT account_no FROM changed WHERE was <> risk ORDER BY account_no"""
+SELECT account_no FROM changed WHERE was <> risk ORDER BY account_no""")
