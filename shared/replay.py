@@ -32,6 +32,8 @@ CLOCK_ORDER = (("tiering",), ("customer", "tickets", "retention"))
 STALLED_SECONDS = 60
 POLL_SECONDS, LONGEST_POLL_SECONDS = 0.002, 0.015
 """A quiet day settles in milliseconds; while a busy one does, asking often would only take its processor time."""
+CHUNK = 20_000
+"""Records sent at once: every sending has its time limit."""
 QUIET_SECONDS = 0.3
 """Nothing has moved for so long: time to look at everything, also for what has stopped."""
 T = TypeVar("T")
@@ -154,8 +156,9 @@ class Replay:
         if accounts:
             await self._again(self._doors.put_accounts, accounts)
         records = (self._ahead or self._window(previous, instant)).records()
-        if records:
-            self._ends |= await self._again(self._publisher.send, records, business_date(instant).toordinal())
+        for start in range(0, len(records), CHUNK):
+            turn = business_date(instant).toordinal()
+            self._ends |= await self._again(self._publisher.send, records[start : start + CHUNK], turn)
         self._ahead = self._window(instant, following) if following is not None else None
         if accounts or records or self._unsettled:
             await self._settle(previous)

@@ -44,9 +44,9 @@ async def prepare(settings: Settings, place: Workplace, chosen: Choice, read: Hi
     Raises HistoryError where the folder cannot be used or the databases live on another history.
     """
     databases = {name: Database(name, settings.database_url(name), "worker", 1) for name in SERVICES}
-    history = None
+    history: History | None = None
     if await _is_unfinished(databases, chosen):
-        history = read or await asyncio.to_thread(read_history, Path(chosen.folder), place.rejected)
+        history = read if read is not None else await asyncio.to_thread(read_history, Path(chosen.folder), place.rejected)
         if history.digest != chosen.digest:
             raise HistoryError(f"{chosen.folder} has changed since its replay began: add RESET=1 to begin afresh with it.")
         await begin(databases, history)
