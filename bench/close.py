@@ -85,6 +85,7 @@ def _ours(bench: Bench, expected: Expected, rows: set[str], waits: list[float]) 
         async with _copy(bench, "closing_ours") as (url, owner):
             database = Database("tiering", url, "worker")
             await database.open()
+            await _connect(database)
             stop = asyncio.Event()
             knocking = asyncio.create_task(_knock(url, stop))
             await asyncio.sleep(0.1)
@@ -99,6 +100,13 @@ def _ours(bench: Bench, expected: Expected, rows: set[str], waits: list[float]) 
         return run
 
     return program
+
+
+async def _connect(database: Database) -> None:
+    """Open the three connections that a close takes: a worker that has run for a while has them, as the other program its one."""
+    async with database.transaction() as one, database.transaction() as two, database.transaction() as three:
+        for session in (one, two, three):
+            await session.connection()
 
 
 async def _knock(url: str, stop: asyncio.Event) -> float:
