@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -99,7 +99,12 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
-    """Print a table for people; instants to the second, in the business's zone."""
+    """Print a table for people; instants to the second, in the business's zone.
+
+    Text is folded between words to the width of the terminal, never within one: an id that was cut could not be copied.
+    """
+    from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
 
@@ -110,9 +115,15 @@ def print_table(title: str, columns: list[str], rows: list[list[Any]]) -> None:
             return shanghai(cell).isoformat(" ", "seconds").removesuffix("+08:00")
         return "" if cell is None else str(cell)
 
-    table = Table(title=title or None, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*map(shown, row))
-    Console().print(table)
+    def longest_word(column: Iterable[str]) -> int:
+        return max((cell_len(word) for cell in column for word in cell.split()), default=1)
+
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = [longest_word(column) for column in zip(columns, *cells, strict=True)]
+    table = Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for column, width in zip(columns, widths, strict=True):
+        table.add_column(column, min_width=width, overflow="fold")
+    for row in cells:
+        table.add_row(*row)
+    console = Console()
+    console.print(table, width=max(console.width, sum(widths) + 3 * len(widths) + 1), crop=False)

@@ -190,14 +190,16 @@ def _show_trial(found: dict[str, Any], branches: list[dict[str, Any]], as_json: 
     if as_json:
         print_json({**found, "branches": branches})
         return
-    today, tried = found["compared_with"] or ("today", found["policy_version"])
+    today, tried = (found["compared_with"] or ["today"])[0], found["policy_version"]
     months = f"{found['from']} to {found['to']}"
     rows = [
         [one["unit_code"], *(_ways(one["total"], axis) for axis in ("service_tier", "grade", "band")), _found(one["total"])]
         for one in branches
     ]
+    changed = [row for row in rows if set(row[1:]) != {"0/0"}]
     columns = ["branch", "tier up/down", "grade up/down", "band up/down", "movements +/-"]
-    print_table(f"{tried} beside {today}, {months}", columns, rows)
+    print_table(f"{tried} beside {today}, {months}", columns, changed)
+    typer.echo(f"Nothing changes in {len(rows) - len(changed)} of {len(rows)} branches.")
     tasks = [
         [month, role, sides.get("today", 0), sides.get("tried", 0)]
         for month, counts in sorted(found["months"].items())
