@@ -42,7 +42,7 @@ def list_datasets(
     if not chosen:
         raise CommandError(f"There is no dataset {name}: {', '.join(one['name'] for one in found)}.", 2)
     if as_json:
-        print_json({"items": chosen})
+        print_json(chosen)
     elif name is None:
         print_table("", ["dataset", "what", "fields"], [[one["name"], one["label"], len(one["fields"])] for one in chosen])
     else:
@@ -82,7 +82,7 @@ def reports(as_unit: UnitOption = None, role: RoleOption = ROLE, person: PersonO
     """List the saved reports that you may see."""
     found = run(_pages("/v1/report-definitions", as_unit, role, person))
     if as_json:
-        print_json({"items": found})
+        print_json(found)
         return
     names = ("definition_id", "name", "unit_code", "shared", "schedule", "format", "version", "owner")
     print_table("", list(names), [[one[name] for name in names] for one in found])
@@ -137,7 +137,7 @@ def exports(as_unit: UnitOption = None, role: RoleOption = ROLE, person: PersonO
     """List exports, newest first, with their progress."""
     found = run(_pages("/v1/exports", as_unit, role, person))
     if as_json:
-        print_json({"items": found})
+        print_json(found)
         return
     names = ("export_id", "name", "about_unit", "format", "state", "progress", "rows_done", "requested_at", "problem")
     print_table("", list(names), [[one[name] for name in names] for one in found])

@@ -56,7 +56,7 @@ def alerts(context: typer.Context, unit: Unit = None, month: Month = None, as_js
         return
     found = run(_ask_all("/radar", unit=unit, month=month))
     if as_json:
-        print_json({"items": found})
+        print_json(found)
         return
     print_table(
         "Radar",
@@ -104,7 +104,7 @@ def concentration(unit: Unit = None, month: Month = None, as_json: JsonFlag = Fa
     """Show on how few accounts each unit's freight hangs: top 1, 3, 10, and how many bring 80 %."""
     found = run(_ask_all("/concentration", unit=unit, month=month))
     if as_json:
-        print_json({"items": found})
+        print_json(found)
         return
     print_table(
         "Concentration",

@@ -12,7 +12,8 @@ from sqlalchemy import text
 from services.tiering.main import app
 from services.tiering.models import ReportRow
 from services.tiering.policies import document
-from services.tiering.reports import clock
+from services.tiering.rendering.document import Column, Document, Section, Table
+from services.tiering.reports import changes, clock
 from services.tiering.reports.building import assemble
 from services.tiering.reports.documents import digest_of, to_plain
 from services.tiering.subscriptions import SUBSCRIPTIONS
@@ -462,6 +463,18 @@ async def test_a_late_charge_of_13_months_ago_leaves_the_report_frozen_and_is_li
         "SELECT number, digest, content FROM report_snapshots WHERE report_id = :id ORDER BY number", id=report
     )
     assert [row["number"] for row in kept] == [1, 2]
+
+
+def test_only_what_differs_is_listed_where_an_account_stands_in_a_table_twice():
+    def document(*rows):
+        columns = (Column("account_no", "account"), Column("kind", "kind"), Column("fen", "yuan", "fen"))
+        return Document("t", sections=[Section("h", (), [Table("moves", columns, rows)])])
+
+    monthly, quarterly = ("A", "zero month", 5_00), ("A", "decliner", 9_00)
+    same = changes.section(document(monthly, quarterly), document(quarterly, monthly), [])
+    assert list(same.tables[1].rows) == []
+    moved = changes.section(document(monthly, monthly, quarterly), document(quarterly, monthly, ("A", "zero month", 7_00)), [])
+    assert [row[1:] for row in moved.tables[1].rows] == [["A zero month", "yuan", "5.00", "7.00"]]
 
 
 async def test_the_digest_is_that_of_the_content(april):

@@ -1,6 +1,7 @@
 """What changed since a report was frozen (变更说明): late charges of its months, and the figures that they moved."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -79,19 +80,33 @@ def _differences(before: Document, now: Document) -> Iterator[tuple[str, str, st
 
 
 def _of_table(heading: str, was: Table, table: Table) -> Iterator[tuple[str, str, str, str, str]]:
-    rows = {_key(was, row): row for row in was.rows}
+    """Compare two tables: rows that stay as they are go first, since an account may stand in a table more than once."""
+    same = Counter(map(tuple, was.rows)) & Counter(map(tuple, table.rows))
+    rows: dict[str, list[Sequence[Value]]] = defaultdict(list)
+    for row in _without(was.rows, same):
+        rows[_key(was, row)].append(row)
     name = f"{heading} / {table.title}"
-    for row in table.rows:
+    for row in _without(table.rows, same):
         key = _key(table, row)
-        old = rows.pop(key, None)
-        if old is None:
+        if not rows[key]:
             yield name, key, "", "–", "新增 new"
             continue
-        for item, a, b in zip(table.columns, old, row, strict=True):
+        for item, a, b in zip(table.columns, rows[key].pop(0), row, strict=True):
             if a != b:
                 yield name, key, item.label, _text(item.kind, a), _text(item.kind, b)
-    for key in rows:
-        yield name, key, "", "删除 gone", "–"
+    for key, gone in rows.items():
+        for _ in gone:
+            yield name, key, "", "删除 gone", "–"
+
+
+def _without(rows: Iterable[Sequence[Value]], some: Counter[tuple[Value, ...]]) -> Iterator[Sequence[Value]]:
+    """Yield the rows but as many of each as are named."""
+    left = some.copy()
+    for row in rows:
+        if left[tuple(row)]:
+            left[tuple(row)] -= 1
+        else:
+            yield row
 
 
 def _key(table: Table, row: Sequence[Value]) -> str:
