@@ -109,7 +109,7 @@ def run_report(
 @dataset.command("export")
 def export(
     report: ReportId,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file to write.")],
+    output: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write.", dir_okay=False)],
     file_format: Annotated[
         str | None, typer.Option("--format", help="csv, xlsx, pdf, html or json; default: by the name.")
     ] = None,
