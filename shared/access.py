@@ -87,6 +87,7 @@ POLICY: dict[str, Rule] = {
     "tiering.list_radar": Rule(STAFF, Reach.UNIT),
     "tiering.read_radar_quality": Rule(STAFF, Reach.ACCOUNT),
     "tiering.read_decision": Rule(STAFF, Reach.ACCOUNT),
+    "tiering.list_decision_charges": Rule(STAFF, Reach.ACCOUNT),
     "tiering.read_account_why": Rule(STAFF, Reach.ACCOUNT),
     "tiering.list_movements": Rule(STAFF, Reach.UNIT),
     "tiering.list_quarter_movements": Rule(STAFF, Reach.UNIT),

@@ -391,6 +391,7 @@ PROBES: dict[str, Callable[[Role], Probe]] = {
     ),
     "tiering.read_account_why": lambda role: Probe("GET", "/v1/accounts/7551234567/why"),
     "tiering.read_decision": lambda role: Probe("GET", f"/v1/decisions/{DECISION}"),
+    "tiering.list_decision_charges": lambda role: Probe("GET", f"/v1/decisions/{DECISION}/charges"),
     "tiering.list_datasets": lambda role: Probe("GET", "/v1/datasets"),
     "tiering.list_report_definitions": lambda role: Probe("GET", "/v1/report-definitions", shows=str(REPORT), before=_SAVED),
     "tiering.create_report_definition": lambda role: Probe(

@@ -35,20 +35,25 @@ def register(app: typer.Typer) -> None:
 def why(
     account: Annotated[str, typer.Argument(help="Number of the settlement account.")],
     language: Annotated[Language, typer.Option("--lang", help="Print the reasons in one language or in both.")] = Language.BOTH,
+    charges: Annotated[bool, typer.Option("--charges", help="Print the charges behind each decision, as known then.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Explain tier, grade, band, entitlements and movements of an account: rank, thresholds, and the yuan to its neighbours.
 
     Everything is read from the decisions of the closes, so the answer is the same years later; late charges are named beside it.
     """
-    found = run(_ask(account))
+    found = run(_ask(account, charges=charges))
     if as_json:
         print_json(found)
         return
     if not found:
         typer.echo(f"Nothing was decided on account {account} yet: the first close does.")
-    for decision in [*found.get("decisions", []), *found.get("movements", []), *found.get("quarter_movements", [])]:
+    for decision in _decisions(found):
         _show(decision, language)
+
+
+def _decisions(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*found.get("decisions", []), *found.get("movements", []), *found.get("quarter_movements", [])]
 
 
 def _show(decision: dict[str, Any], language: Language) -> None:
@@ -65,6 +70,10 @@ def _show(decision: dict[str, Any], language: Language) -> None:
     for late in decision["late_charges"]:
         change = _change(late["change_fen"])
         typer.echo(f"Since then: charge {late['charge_no']} version {late['version']}, {late['month']}, {change}.")
+    if "charges" in decision:
+        names = ("charge_no", "version", "waybill_no", "charged_at", "event_id")
+        rows = [[*(str(one[name]) for name in names), yuan_text(one["amount_fen"])] for one in decision["charges"]]
+        print_table(f"{len(rows)} charges, as known then", ["charge", "version", "waybill", "at", "event", "yuan"], rows)
     typer.echo(f"Decided {decision['decided_at']}; decision {decision['decision_id']}, digest {decision['digest']}.\n")
 
 
@@ -74,10 +83,12 @@ def _change(fen: int) -> str:
     return f"{'-' if fen < 0 else '+'}{yuan_text(abs(fen))} yuan"
 
 
-async def _ask(account: str) -> dict[str, Any]:
+async def _ask(account: str, *, charges: bool) -> dict[str, Any]:
     async with door("tiering", "ops_hq") as tiering:
         try:
             found: dict[str, Any] = await tiering.ask("GET", f"/v1/accounts/{quote(account, safe='')}/why")
+            for decision in _decisions(found) if charges else ():
+                decision["charges"] = await tiering.pages(f"/v1/decisions/{decision['decision_id']}/charges")
             return found
         except Refused as refused:
             if refused.problem.get("status") not in (404, 422):

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering import decisions, entitlements, milestones, movements, policies, quarter_movements
-from services.tiering.freight import LEDGER, last_closed
+from services.tiering.freight import LEDGER, NEXT_POINT, last_closed
 from services.tiering.policies import PolicyBook
 from shared.db import Database
 from shared.events.tiering import MonthClosed
@@ -110,7 +110,11 @@ async def prepare(session: AsyncSession, month: date, books: Sequence[PolicyBook
     await movements.prepare(session, month, books)
 
 
-_MARK = text("INSERT INTO month_closes (month, state) VALUES (:month, 'closing') ON CONFLICT DO NOTHING")
+# A close that is done again after a crash knows what was posted in between.
+_MARK = text(
+    f"INSERT INTO month_closes (month, state, known_seq) VALUES (:month, 'closing', {NEXT_POINT}) "
+    "ON CONFLICT (month) DO UPDATE SET known_seq = EXCLUDED.known_seq"
+)
 _CLOSED = text(
     "UPDATE month_closes SET state = 'closed', closed_at = :instant, policy_version = :policy_version, accounts = :accounts "
     "WHERE month = :month"

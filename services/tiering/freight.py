@@ -33,6 +33,14 @@ schedules never pass a month's end without that month's close."""
 CLOSED = LAST_CLOSED.format(where="WHERE state = 'closed'")
 CLOSED_OR_CLOSING = LAST_CLOSED.format(where="")
 
+POINT = "coalesce(pg_sequence_last_value('restatements_seq_seq'::regclass), 0)"
+"""SQL of the ledger point at which a posting stands: not below any marked before it, below any marked after."""
+NEXT_POINT = "nextval('restatements_seq_seq')"
+"""SQL that marks a ledger point (账点), while the gate is held alone: what was posted before it is known, what comes later not.
+
+Both are numbers of the restatements' sequence. A posting takes none of its own, so that points cost it nothing.
+"""
+
 
 async def post(session: AsyncSession, deliveries: Sequence[Delivery[FreightCharged]]) -> list[Rejected[FreightCharged]]:
     """Post charges into the ledger and the totals of their months (T-17, T-22, T-23 stand on them).
@@ -135,7 +143,7 @@ WITH sent AS (
     RETURNING old AS was, old.version IS NOT NULL AS replaces, new.charge_no, new.version, new.account_no, new.month,
               new.amount_fen
 ), replaced AS (
-    INSERT INTO replaced_charges ({_NAMES}) SELECT (was).* FROM posted WHERE replaces
+    INSERT INTO replaced_charges ({_NAMES}, replaced_seq) SELECT (was).*, (SELECT {POINT}) FROM posted WHERE replaces
 ), changes AS (
     SELECT charge_no, version, replaces, account_no, month, amount_fen AS change_fen, 1 AS charges FROM posted
     UNION ALL
@@ -157,13 +165,13 @@ WITH sent AS (
 ), restated AS (
     SELECT charge_no, version, account_no, month, sum(change_fen)::bigint AS change_fen FROM changes
     WHERE replaces OR month <= (SELECT month FROM closed)
-    GROUP BY charge_no, version, account_no, month HAVING sum(change_fen) <> 0
+    GROUP BY charge_no, version, account_no, month HAVING sum(change_fen) <> 0 OR sum(charges) <> 0
 ), late AS (
     INSERT INTO restatements (account_no, month, charge_no, version, change_fen, at)
     SELECT account_no, month, charge_no, version, change_fen, business_now() FROM restated
     WHERE month <= (SELECT month FROM closed) ORDER BY account_no, month, charge_no
 )
-SELECT counted.posted, restated.* FROM (SELECT count(*) AS posted FROM posted) AS counted LEFT JOIN restated ON true"""
+SELECT counted.posted, restated.* FROM (SELECT count(*) AS posted FROM posted) AS counted LEFT JOIN restated ON change_fen <> 0"""
 
 # A version that came after a higher one, or with it in one batch. Its charge's row is locked since the statement before.
 _KEEP_REPLACED = f"""

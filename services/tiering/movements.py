@@ -67,10 +67,14 @@ def publish_detected(session: AsyncSession, month: date, instant: datetime) -> N
     publish(session, MovementDetected, "m.month = :month AND m.detected_at = :instant", {"month": month, "instant": instant})
 
 
-def opening(instant: datetime, last_closed: date, book: PolicyBook) -> dict[str, Any]:
-    """Return the parameters of OPEN_FOUND: tier in force after this run, where accounts stand on its day, who answers."""
+def opening(instant: datetime, last_closed: date, book: PolicyBook, known_seq: int | None = None) -> dict[str, Any]:
+    """Return the parameters of OPEN_FOUND: tier in force after this run, where accounts stand on its day, who answers.
+
+    `known_seq` is the ledger point up to which charges were known; without it that of the close.
+    """
     day, quarter_month = business_date(instant), last_decided_quarter(last_closed)
-    return {"instant": instant, "day": day, "quarter_month": quarter_month, **matrix.params(book)}
+    days = {"instant": instant, "day": day, "quarter_month": quarter_month, "last_closed": last_closed}
+    return {**days, "known_seq": known_seq, **matrix.params(book)}
 
 
 def publish(session: AsyncSession, event: type[MovementState], condition: str, params: Mapping[str, Any]) -> None:
@@ -179,9 +183,11 @@ OPEN_FOUND = f"""{DISTRICTS}, {MATRIX}, opened AS (
          CROSS JOIN {responsible("f.kind", "here.service_tier", "here")} AS who
     OFFSET 0
 )
-INSERT INTO movements ({_COLUMNS}, movement_id, decision_id, digest)
+INSERT INTO movements ({_COLUMNS}, movement_id, decision_id, digest, known_seq)
 SELECT {_COLUMNS}, natural_id('movement/' || account_no || '/' || to_char(month, 'YYYY-MM') || '/' || revision),
-       natural_id('movement-decision/' || account_no || '/' || to_char(month, 'YYYY-MM') || '/' || revision), {DIGEST.format("o")}
+       natural_id('movement-decision/' || account_no || '/' || to_char(month, 'YYYY-MM') || '/' || revision),
+       {DIGEST.format("o")},
+       coalesce(CAST(:known_seq AS bigint), (SELECT c.known_seq FROM month_closes c WHERE c.month = :last_closed))
 FROM opened o ORDER BY account_no, month"""
 """Opens what a CTE `found` lists, with the tier in force and the place of the account on the run's day (see `opening`)."""
 

@@ -4,7 +4,7 @@ Never on arrival: all marks since the last run are judged together and sorted, s
 partitions cannot change a revision.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering import policies
 from services.tiering.deciding_sql import MONTHS_BETWEEN
-from services.tiering.freight import CLOSED
+from services.tiering.freight import CLOSED, LEDGER, NEXT_POINT
 from services.tiering.movements import KIND, OPEN_FOUND, opening, publish
-from services.tiering.policies.book import NUMBERS, PolicyBook
+from services.tiering.policies.book import NUMBERS
 from services.tiering.policies.versions import PolicyHistory
 from services.tiering.policy import Change, Movement, change_of
 from shared.db import driver
@@ -41,7 +41,8 @@ async def rejudge(session: AsyncSession, instant: datetime) -> None:
     published = await policies.history(session)
     numbers = _numbers(published, min(row["first"] for row in touched), closed)
     judged = [(row["account_no"], month) for row in touched for month in _months(row["first"], closed)]
-    rows = await connection.fetch(_DIFFERENT, [account_no for account_no, _ in judged], [month for _, month in judged], *numbers)
+    columns = [[account_no for account_no, _ in judged], [month for _, month in judged], *numbers]
+    known_seq, rows = await _judge(connection, *columns)
     by_change: dict[Change, list[asyncpg.Record]] = {"open": [], "restate": [], "replace": [], "withdraw": []}
     for row in rows:
         change = change_of(_movement(row, "was_"), _movement(row, ""))
@@ -51,7 +52,21 @@ async def rejudge(session: AsyncSession, instant: datetime) -> None:
     await _withdraw(session, by_change["withdraw"], "no_longer_true", instant)
     await _restate(session, by_change["restate"], instant)
     opened = sorted(by_change["open"] + by_change["replace"], key=lambda row: (row["account_no"], row["month"]))
-    await _open(session, opened, instant, closed, published.on(last_day(closed)))
+    await _open(session, opened, opening(instant, closed, published.on(last_day(closed)), known_seq))
+
+
+async def _judge(connection: asyncpg.Connection, *params: Any) -> tuple[int, Sequence[asyncpg.Record]]:
+    """Return what differs, and the ledger point up to which that knows the charges.
+
+    The gate is held alone for as long as a cursor takes its snapshot, not while it reads.
+    """
+    await connection.execute("SELECT pg_advisory_lock($1)", LEDGER)
+    try:
+        known_seq = await connection.fetchval(f"SELECT {NEXT_POINT}")
+        found = await connection.cursor(_DIFFERENT, *params)
+    finally:
+        await connection.execute("SELECT pg_advisory_unlock($1)", LEDGER)
+    return known_seq, await found.fetch(_ALL)
 
 
 def _numbers(published: PolicyHistory, first: date, last: date) -> list[list[Any]]:
@@ -110,16 +125,16 @@ async def _restate(session: AsyncSession, rows: Sequence[asyncpg.Record], instan
     publish(session, MovementRestated, "m.movement_id = ANY(CAST(:ids AS uuid[]))", {"ids": ids})
 
 
-async def _open(session: AsyncSession, rows: Sequence[asyncpg.Record], instant: datetime, closed: date, book: PolicyBook) -> None:
+async def _open(session: AsyncSession, rows: Sequence[asyncpg.Record], place: Mapping[str, Any]) -> None:
     if not rows:
         return
     names = ("account_no", "month", "kind", "zero_months", "previous_fen", "current_fen", "policy_version")
     params: dict[str, Any] = {name: [row[name] for row in rows] for name in names}
-    opened = await session.execute(
-        text(f"{_FOUND_LATER}{OPEN_FOUND} RETURNING movement_id"), {**params, **opening(instant, closed, book)}
-    )
+    opened = await session.execute(text(f"{_FOUND_LATER}{OPEN_FOUND} RETURNING movement_id"), {**params, **place})
     publish(session, MovementDetected, "m.movement_id = ANY(CAST(:ids AS uuid[]))", {"ids": list(opened.scalars())})
 
+
+_ALL = 2**31 - 1
 
 _TAKE_MARKS = """
 WITH taken AS (DELETE FROM dirty_marks WHERE month <= $1 RETURNING account_no, month)

@@ -24,7 +24,7 @@ async def since(
     Asked by accounts, by a unit (where the accounts stood at the close of the month that changed), or for everything the caller
     may see.
     """
-    query = select(Restatement).where(Restatement.at >= instant)
+    query = select(Restatement).where(Restatement.at >= instant, Restatement.change_fen != 0)
     if account_nos is not None:
         query = query.where(Restatement.account_no.in_(account_nos))
     if first is not None:

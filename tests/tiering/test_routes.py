@@ -319,6 +319,25 @@ async def test_a_decision_says_why(desk: Desk, quarter: World) -> None:
     assert await desk.get("/v1/decisions/not-an-id") == 422
 
 
+@pytest.mark.row("T-17")
+async def test_the_charges_behind_a_decision_are_listed_page_by_page(desk: Desk, quarter: World) -> None:
+    decision_id = natural_id("decision", "V", "2018-03")
+    await quarter.post(charge("8", "V", 9000, at("2018-02-10"), version=2))
+    first = await desk.get(f"/v1/decisions/{decision_id}/charges?limit=2")
+    assert {name: first[name] for name in ("input_fen", "sum_fen", "charges")} == {
+        "input_fen": 3_006_001, "sum_fen": 3_006_001, "charges": 3,
+    }  # fmt: skip
+    rest = await desk.get(f"/v1/decisions/{decision_id}/charges?limit=2&cursor={first['next_cursor']}")
+    shown = [(one["charge_no"], one["version"], one["month"], one["amount_fen"]) for one in first["items"] + rest["items"]]
+    assert shown == [("1", 1, "2018-01", 3_000_001), ("8", 1, "2018-02", 5000), ("2", 1, "2018-03", 1000)]
+    assert rest["next_cursor"] is None
+    assert first["items"][0]["event_id"] == str(charge("1", "V", 3_000_001, at("2018-01-10")).event_id)
+    movement = await desk.get(f"/v1/decisions/{natural_id('movement-decision', 'V', '2018-03', 1)}/charges")
+    assert [one["charge_no"] for one in movement["items"]] == ["8", "2"]
+    assert await desk.get(f"/v1/decisions/{decision_id}/charges", "branch_manager", "B2") == 404
+    assert await desk.get(f"/v1/decisions/{natural_id('decision', 'X', '2018-03')}/charges") == 404
+
+
 @pytest.mark.row("T-25", "T-26", "T-34")
 async def test_the_decision_of_a_quarterly_movement_says_why_beside_whom_and_who_answers(desk: Desk, quarter: World) -> None:
     await quarter.post(charge("q2V", "V", 800, at("2018-05-10")), charge("late", "V", 9, at("2018-03-30")))

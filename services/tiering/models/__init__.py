@@ -4,7 +4,7 @@ from services.tiering.models.base import Base
 from services.tiering.models.decisions import Decision, MonthClose
 from services.tiering.models.designer import Export, ExportPart, ReportDefinition
 from services.tiering.models.facts import ContactFact, TaskFact, TicketFact
-from services.tiering.models.ledger import Charge, DirtyMark, MonthTotal, ReplacedCharge, Restatement
+from services.tiering.models.ledger import Charge, DirtyMark, MonthCharges, MonthTotal, ReplacedCharge, Restatement
 from services.tiering.models.live import (
     BranchPace,
     BranchSeason,
@@ -47,6 +47,7 @@ __all__ = [
     "ForecastError",
     "Milestone",
     "MonthBaseline",
+    "MonthCharges",
     "MonthClose",
     "MonthPace",
     "MonthTotal",

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index
+from sqlalchemy import BigInteger, CheckConstraint, Index, text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -11,7 +11,10 @@ from services.tiering.models.base import CODE, FEN, Base
 
 
 class MonthClose(Base):
-    """A month that is being closed or was closed (月结)."""
+    """A month that is being closed or was closed (月结), and the ledger point up to which its charges were known then.
+
+    `listed`: the charges of all months up to this one stand in `month_charges`.
+    """
 
     __tablename__ = "month_closes"
     __table_args__ = (CheckConstraint("state IN ('closing', 'closed')", name="state_check"),)
@@ -21,6 +24,8 @@ class MonthClose(Base):
     closed_at: Mapped[datetime | None]
     policy_version: Mapped[str | None]
     accounts: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    known_seq: Mapped[int | None] = mapped_column(BigInteger)
+    listed: Mapped[bool] = mapped_column(server_default=text("false"))
 
 
 class Decision(Base):

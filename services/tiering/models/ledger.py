@@ -3,6 +3,7 @@
 from datetime import date, datetime
 
 from sqlalchemy import BigInteger, Identity, Index
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.tiering.models.base import CODE, FEN, Base
@@ -25,7 +26,10 @@ class Charge(Base):
 
 
 class ReplacedCharge(Base):
-    """A version of a charge that a higher one replaced, or that came after it; rows are only ever added."""
+    """A version of a charge that a higher one replaced, or that came after it; rows are only ever added.
+
+    `replaced_seq` is the ledger point at which it was replaced, null where it never stood.
+    """
 
     __tablename__ = "replaced_charges"
 
@@ -38,6 +42,17 @@ class ReplacedCharge(Base):
     month: Mapped[date]
     product: Mapped[str | None] = mapped_column(CODE)
     weight_grams: Mapped[int | None] = mapped_column(BigInteger)
+    replaced_seq: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class MonthCharges(Base):
+    """Which charges a closed month of an account consisted of when it was listed; what came or went since is restated."""
+
+    __tablename__ = "month_charges"
+
+    account_no: Mapped[str] = mapped_column(CODE, primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)
+    charge_nos: Mapped[list[str]] = mapped_column(ARRAY(CODE))
 
 
 class MonthTotal(Base):
@@ -68,7 +83,8 @@ class DirtyMark(Base):
 class Restatement(Base):
     """What a late or corrected charge changed in a closed month (补计), and when; rows are only added.
 
-    The source of "changed since": a report or a decision on the month was taken before `at`.
+    The source of "changed since": a report or a decision on the month was taken before `at`. A charge that came or went without
+    changing the amount has a row with change 0.
     """
 
     __tablename__ = "restatements"

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Index, text
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
@@ -15,7 +15,8 @@ from services.tiering.models.base import CODE, FEN, Base
 class MovementRow(Base):
     """A movement (异动): a month that fell by more than half, or had no freight, against the months before it.
 
-    `previous_fen` and `current_fen` follow restated totals, `decided_*` stay. Tier and place are those of `detected_at`.
+    `previous_fen` and `current_fen` follow restated totals, `decided_*` stay. Tier and place are those of `detected_at`, charges
+    were known up to the ledger point `known_seq`.
     """
 
     __tablename__ = "movements"
@@ -57,6 +58,7 @@ class MovementRow(Base):
     in_person: Mapped[bool] = mapped_column(server_default=text("false"))
     assist: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default="[]")
     digest: Mapped[bytes | None]
+    known_seq: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class QuarterMovementRow(Base):

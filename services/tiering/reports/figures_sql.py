@@ -161,7 +161,7 @@ _RESTATED = """
 SELECT r.account_no, b.branch_code, to_char(r.month, 'YYYY-MM') AS month, count(*) AS charges,
        sum(r.change_fen)::bigint AS change_fen
 FROM restatements r JOIN base b ON b.account_no = r.account_no
-WHERE r.seq > :restated_through AND r.month BETWEEN :previous_first AND :last
+WHERE r.seq > :restated_through AND r.change_fen <> 0 AND r.month BETWEEN :previous_first AND :last
 GROUP BY r.account_no, b.branch_code, r.month ORDER BY abs(sum(r.change_fen)) DESC, r.account_no, r.month LIMIT 200"""
 
 PARTS = {

@@ -127,6 +127,32 @@ class LateCharge(AnswerModel):
     at: Instant
 
 
+class DecisionCharge(AnswerModel):
+    """A version of a charge as it was known when the decision was taken, whatever has replaced it since."""
+
+    charge_no: str
+    version: int
+    waybill_no: str
+    charged_at: Instant
+    month: MonthText
+    amount_fen: int
+    event_id: Id = Field(description="Id of the event that said it, as the contract makes it of charge, version and content.")
+
+
+class DecisionChargeList(AnswerModel):
+    """One page of the charges behind a decision, by month and number."""
+
+    decision_id: Id
+    account_no: str
+    input_fen: int = Field(
+        description="The freight that was decided on: of a close's three months, a movement's two, a quarterly one's six."
+    )
+    sum_fen: int = Field(description="Sum of all charges of the list, this page's or not: the same.")
+    charges: int = Field(description="How many they are.")
+    items: list[DecisionCharge]
+    next_cursor: str | None
+
+
 class DecisionRead(AnswerModel):
     """Why: a decision of a close (kind `tiers`), on a movement or a quarterly one; what another kind has is null."""
 
