@@ -13,7 +13,7 @@ PLUMBING = {
     "alembic_version", "business_clock", "consumer_offsets", "idempotency_keys", "inbox", "outbox", "outbox_leases",
     "parked_events", "schedule_state", "working_days",
 }  # fmt: skip
-ARRIVAL = ("sequence", "version", "changed_at", "as_of")
+ARRIVAL = ("sequence", "version", "changed_at", "as_of", "_seq")
 """Ends of columns that say when or in how many steps something became known, not what is true."""
 
 
