@@ -25,6 +25,7 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
     params = {
         **writing.model_params(used.value, {}, CUTS),
         **jumps.params(shipped("2008-new"), datetime(2026, 3, 1, tzinfo=UTC)),
+        "model_digest": bytes(32),
     }
     await ready()
     began = time.perf_counter()

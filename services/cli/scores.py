@@ -154,6 +154,7 @@ def _explained(found: dict[str, Any]) -> Iterator[str]:
     from shared.money import yuan_text
 
     rfm, clv, churn, forecast = (found[name] for name in ("rfm", "clv", "churn", "forecast"))
+    yield f"Scored {found['scored_at']} by policy {found['policy_version']}; digest {found['digest']}."
     yield (
         f"RFM {rfm['recency_score']}-{rfm['frequency_score']}-{rfm['money_score']} of 5 in {found['month']}: "
         f"{rfm['months_without_freight']} months without freight, {rfm['charges_12']} charges and "

@@ -154,7 +154,7 @@ def _tell(found: Replayed) -> None:
         late = [f"{e.charge_no} v{e.version} of {e.account_no}, {month_text(e.month)}: {_change(e.change_fen)}" for e in one.late]
         because = "; ".join(late) or "no late charge: the directory or the policy says something else than it did"
         fields = ", ".join(one.fields) or "only one of the two exists"
-        rows.append([one.what.replace("_", " "), one.account_no, month_text(one.month), fields, because])
+        rows.append([one.what.replace("_", " "), one.account_no or "all", month_text(one.month), fields, because])
     print_table("What the ledger says otherwise today", ["what", "account", "month", "differs in", "because of charge"], rows)
     more = found.different - len(found.differences)
     typer.echo(f"{found.different} of {compared} differ{f', {more} more than shown' if more else ''}.")

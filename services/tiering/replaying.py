@@ -14,10 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering import policies
 from services.tiering.closing import decide_month
+from services.tiering.scores import again
 from shared.db import Database
 from shared.months import last_day
 
-SHADOWED = ("decisions", "movements", "quarter_movements", "milestones", "month_closes")
+SHADOWED = ("decisions", "movements", "quarter_movements", "milestones", "month_closes", *again.SHADOWED)
 MOST_SHOWN = 200
 
 
@@ -37,11 +38,11 @@ class Difference:
     """A decision that comes out otherwise today, what of it, and the late charges that did it.
 
     `fields` is empty where only one of the two exists; `late` is empty where no charge explains it: then the directory or the
-    policy says something else than it did.
+    policy says something else than it did. What a month was scored with (`score_model`) is of no account.
     """
 
     what: str
-    account_no: str
+    account_no: str | None
     month: date
     fields: tuple[str, ...]
     late: tuple[LateEvent, ...]
@@ -49,7 +50,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """What a replay found: how much it compared, how many digests differ, and the first of those."""
+    """What a replay found: how much it compared, how many digests differ, and the first of those of each kind."""
 
     months: tuple[date, ...]
     compared: dict[str, int]
@@ -61,13 +62,17 @@ async def replay(database: Database, until: date, told: Callable[[date], None] =
     """Decide all months again that were closed and end by a day; `told` hears of each month before it is decided."""
     async with database.transaction(isolation="REPEATABLE READ") as session:
         closes = [row for row in await session.execute(_CLOSES) if last_day(row.month) <= until]
+        scored = await again.read_models(session, [close.month for close in closes])
+        relearned = []
         await _prepare(session)
         for close in closes:
             told(close.month)
             await session.execute(_BEGIN, {"month": close.month})
             await decide_month(session, close.month, close.closed_at, await policies.in_force(session, last_day(close.month)))
             await session.execute(text("ANALYZE pg_temp.decisions"))
-        return await _compare(session, [close.month for close in closes])
+            if close.month in scored:
+                relearned.append(await again.score(session, scored[close.month]))
+        return await _compare(session, [close.month for close in closes], relearned)
 
 
 async def _prepare(session: AsyncSession) -> None:
@@ -81,30 +86,50 @@ async def _prepare(session: AsyncSession) -> None:
     await session.execute(text("DISCARD PLANS"))
 
 
-async def _compare(session: AsyncSession, months: Sequence[date]) -> Replayed:
+async def _compare(session: AsyncSession, months: Sequence[date], relearned: Sequence[again.Relearned]) -> Replayed:
+    models = [one for one in relearned if one.fields]
     compared: dict[str, int] = {}
-    different = 0
+    different = len(models)
     found: list[Any] = []
     for what, (rows, key) in _COMPARED.items():
         params: dict[str, Any] = {"months": list(months)}
         counts = (await session.execute(text(_COUNT.format(rows=rows, key=key)), params)).one()
         compared[what] = counts.compared
         different += counts.different
-        if counts.different and len(found) < MOST_SHOWN:
-            params["most"] = MOST_SHOWN - len(found)
+        if counts.different:
+            params["most"] = MOST_SHOWN
             found += [(what, row) for row in await session.execute(text(_DIFFERENT.format(rows=rows, key=key)), params)]
     differences = [
-        Difference(what, row.account_no, row.month, tuple(sorted(row.fields or ())), await _late(session, row))
+        Difference(what, row.account_no, row.month, tuple(sorted(row.fields or ())), await _late(session, what, row))
         for what, row in found
     ]
-    return Replayed(tuple(months), compared, different, tuple(differences))
+    differences += [Difference("score_model", None, one.month, one.fields, await _late_of_all(session, one)) for one in models]
+    return Replayed(tuple(months), {**compared, "score_model": len(relearned)}, different, tuple(differences))
 
 
-async def _late(session: AsyncSession, row: Any) -> tuple[LateEvent, ...]:
-    """Return the late charges of the account itself; where it had none, those of its district, whose ranks it shares."""
-    params = {"account_no": row.account_no, "month": row.month, "decided_at": row.decided_at, "district": row.district_code}
-    found = (await session.execute(_OWN_LATE, params)).all() or (await session.execute(_DISTRICTS_LATE, params)).all()
-    return tuple(LateEvent(**late._mapping) for late in found)
+async def _late(session: AsyncSession, what: str, row: Any) -> tuple[LateEvent, ...]:
+    """Return the late charges of the account itself; where it had none, those of its district, whose ranks it shares.
+
+    Those since the decision come first. One that came before it had changed an earlier close, on which this one builds: scores
+    do, and how long a tier or grade has been held.
+    """
+    builds_on = what == "score" or set(row.fields or ("",)) <= {"grade_since", "tier_since"}
+    own, district = ([(statement, since) for since in (row.decided_at, None)] for statement in (_OWN_LATE, _DISTRICTS_LATE))
+    places = {"account_no": row.account_no, "month": row.month, "district": row.district_code}
+    for statement, since in [*own, *district] if builds_on else [own[0], district[0], own[1], district[1]]:
+        found = (await session.execute(statement, {**places, "since": since})).all()
+        if found:
+            return tuple(LateEvent(**late._mapping) for late in found)
+    return ()
+
+
+async def _late_of_all(session: AsyncSession, one: again.Relearned) -> tuple[LateEvent, ...]:
+    """Return the late charges since a month was scored, else those of before: its models are learned from all accounts."""
+    for since in (one.scored_at, None):
+        found = (await session.execute(_ALL_LATE, {"month": one.month, "since": since})).all()
+        if found:
+            return tuple(LateEvent(**late._mapping) for late in found)
+    return ()
 
 
 _CLOSES = text("SELECT month, closed_at FROM month_closes WHERE state = 'closed' AND closed_at IS NOT NULL ORDER BY month")
@@ -115,6 +140,34 @@ _TOTALS = (
     "GROUP BY account_no, month",
     "CREATE UNIQUE INDEX ON pg_temp.month_totals (account_no, month)",
     "ANALYZE pg_temp.month_totals",
+)
+
+_INPUTS = ", ".join(
+    f"i.{name}"
+    for name in (
+        *(
+            "branch_code",
+            "unit_code",
+            "first_month",
+            "active_months",
+            "recency",
+            "age",
+            "log_gaps_ppm",
+            "total_fen",
+            "repeat_fen",
+        ),
+        *(
+            "amount_fen",
+            "previous_fen",
+            "before_previous_fen",
+            "months_12",
+            "charges_12",
+            "amount_12_fen",
+            "naive_fen",
+            "level_fen",
+        ),
+        *("judged", "naive_square", "level_square"),
+    )
 )
 
 # A decision of before there were digests has none and is not compared. Of movements those are compared that the close itself
@@ -131,14 +184,24 @@ _COMPARED = {
         "WHERE (m.quarter + INTERVAL '2 months')::date = ANY(CAST(:months AS date[]))",
         "month, account_no",
     ),
+    "score": (
+        f"SELECT s.*, {_INPUTS}, m.scored_at AS decided_at, d.district_code FROM {{table}} s "
+        "LEFT JOIN {schema}.score_inputs i ON i.month = s.month AND i.account_no = s.account_no "
+        "LEFT JOIN public.score_models m ON m.month = s.month "
+        "LEFT JOIN public.decisions d ON d.month = s.month AND d.account_no = s.account_no "
+        "WHERE s.month = ANY(CAST(:months AS date[]))",
+        "month, account_no",
+    ),
 }
-_TABLES = {"decision": "decisions", "movement": "movements", "quarter_movement": "quarter_movements"}
+_TABLES = {"decision": "decisions", "movement": "movements", "quarter_movement": "quarter_movements", "score": "scores"}
+
+
+def _rows(what: str, schema: str) -> str:
+    return f"({_COMPARED[what][0].format(table=f'{schema}.{_TABLES[what]}', schema=schema)})"
+
+
 _COMPARED = {
-    what: (
-        f"({rows.format(table=f'public.{_TABLES[what]}')}) AS a FULL JOIN ({rows.format(table=f'pg_temp.{_TABLES[what]}')}) AS b",
-        key,
-    )
-    for what, (rows, key) in _COMPARED.items()
+    what: (f"{_rows(what, 'public')} AS a FULL JOIN {_rows(what, 'pg_temp')} AS b", key) for what, (_, key) in _COMPARED.items()
 }
 _DIFFERS = "a.digest IS DISTINCT FROM b.digest AND NOT (a.account_no IS NOT NULL AND a.digest IS NULL)"
 _COUNT = f"""
@@ -151,17 +214,19 @@ SELECT month, account_no, coalesce(a.decided_at, b.decided_at) AS decided_at,
        CASE WHEN a.digest IS NOT NULL AND b.digest IS NOT NULL THEN (
            SELECT array_agg(x.key) FROM jsonb_each(to_jsonb(a)) x JOIN jsonb_each(to_jsonb(b)) y ON y.key = x.key
            WHERE x.value IS DISTINCT FROM y.value
-             AND x.key NOT IN ('digest', 'state', 'judged_at', 'withdrawn_reason', 'version', 'known_seq'))
+             AND x.key NOT IN ('digest', 'state', 'judged_at', 'withdrawn_reason', 'version', 'known_seq',
+                             'jump', 'risk', 'at_risk_fen'))
        END AS fields
 FROM {{rows}} USING ({{key}}) WHERE {_DIFFERS} ORDER BY month, account_no LIMIT :most"""
 
-_OWN_LATE = text(
-    "SELECT charge_no, version, account_no, month, change_fen FROM public.restatements "
-    "WHERE account_no = :account_no AND month <= :month AND at >= :decided_at ORDER BY seq LIMIT 20"
-)
+_LATE = """
+SELECT r.charge_no, r.version, r.account_no, r.month, r.change_fen FROM public.restatements r {joins}
+WHERE {condition} AND (CAST(:since AS timestamptz) IS NULL OR r.at >= :since) ORDER BY r.seq LIMIT 20"""
+_OWN_LATE = text(_LATE.format(joins="", condition="r.account_no = :account_no AND r.month <= :month"))
 _DISTRICTS_LATE = text(
-    "SELECT r.charge_no, r.version, r.account_no, r.month, r.change_fen FROM public.restatements r "
-    "JOIN public.decisions d ON d.account_no = r.account_no AND d.month = :month "
-    "WHERE d.district_code = :district AND r.at >= :decided_at "
-    "AND r.month BETWEEN CAST(:month AS date) - INTERVAL '5 months' AND :month ORDER BY r.seq LIMIT 20"
+    _LATE.format(
+        joins="JOIN public.decisions d ON d.account_no = r.account_no AND d.month = :month",
+        condition="d.district_code = :district AND r.month BETWEEN CAST(:month AS date) - INTERVAL '5 months' AND :month",
+    )
 )
+_ALL_LATE = text(_LATE.format(joins="", condition="r.month <= :month"))

@@ -1,19 +1,22 @@
 """Scores: what each account is scored on, the rules, the models in use, and that a second run changes nothing."""
 
 import asyncio
+import struct
 import subprocess
 import sys
 from datetime import date
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import text
 
-from services.tiering.scores import churning, estimating, inputs, refresh, rules
+from services.tiering.scores import churning, estimating, inputs, reading, refresh, rules
 from services.tiering.scores.counting import gammagamma
 from shared.db import Database
 from shared.months import add_months
+from shared.paging import PageRequest
 from tests.tiering.make import World, account, at, charge
 from tests.tiering.scoring import chances, expected_inputs, live
 
@@ -354,6 +357,36 @@ async def test_inputs_written_twice_are_the_same_and_a_crash_leaves_none_behind(
     async with world.db.transaction() as session:
         assert await inputs.write_inputs(session, date(2018, 6, 1)) == len(HISTORIES)
     assert await world.rows("SELECT * FROM score_inputs ORDER BY month, account_no") == before
+
+
+@pytest.mark.row("C-63", "T-60")
+async def test_a_digest_is_of_models_inputs_and_result_and_of_no_event(world: World) -> None:
+    """Computed here from the stored row, so that another machine comes to the same."""
+    await histories(world)
+    row = await scored(world, "C")
+    (model,) = await world.rows("SELECT * FROM score_models ORDER BY month DESC LIMIT 1")
+    (error,) = await world.rows("SELECT * FROM forecast_errors WHERE month = :month AND unit_code = 'B1'", month=row["month"])
+    share = min(1.0, error["level_error_fen" if error["by_model"] else "naive_error_fen"] / error["actual_fen"])
+    numbers = [
+        (row["charges_12"] << 26) | (row["active_months"] << 20) | (row["recency"] << 14) | (row["age"] << 8)
+        | (row["months_12"] << 4) | row["judged"],
+        ((row["month"] - date(2000, 1, 1)).days << 32) | (row["recency_score"] << 24) | (row["frequency_score"] << 21)
+        | (row["money_score"] << 18) | (row["rule_risk"] << 10) | (row["base_risk"] << 3) | row["by_model"],
+        (round(row["expected_months"] * 1e6) << 40) | (round(row["silence"] * 1e6) << 20) | round(share * 999_999),
+        *(row[name] for name in (
+            "total_fen", "repeat_fen", "amount_fen", "previous_fen", "before_previous_fen", "amount_12_fen", "naive_fen",
+            "level_fen", "clv_fen", "low_fen", "high_fen",
+        )),
+    ]  # fmt: skip
+    said = model["digest"] + struct.pack(">5i", 1, 0, 20, len(numbers), 1)
+    said += b"".join(struct.pack(">iQ", 8, number % 2**64) for number in numbers) + b"C/B1/B1"
+    assert row["digest"] == sha256(said).digest()
+    async with world.db.transaction() as session:
+        told = await reading.read_scores(session, "C")
+        listed = await reading.list_models(session, PageRequest())
+    assert (told["digest"], listed["items"][0]["digest"]) == (row["digest"].hex(), model["digest"].hex())
+    digests = await world.rows("SELECT DISTINCT digest FROM scores")
+    assert len(digests) == len(await world.rows("SELECT * FROM scores")) > 5
 
 
 async def test_events_are_handled_while_models_are_fitted(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,7 +44,10 @@ class ScoreInput(Base):
 
 
 class Score(Base):
-    """The scores of an account after a close (客户评分); jumps of risk change the newest month's row and its version."""
+    """The scores of an account after a close (客户评分); jumps of risk change the newest month's row and its version.
+
+    `digest` is the SHA-256 of inputs, models and results, of everything but the jumps.
+    """
 
     __tablename__ = "scores"
     __table_args__ = (
@@ -72,6 +75,7 @@ class Score(Base):
     low_fen: Mapped[int] = mapped_column(FEN)
     high_fen: Mapped[int] = mapped_column(FEN)
     by_model: Mapped[bool]
+    digest: Mapped[bytes | None]
 
 
 class ScoreModel(Base):
@@ -97,6 +101,7 @@ class ScoreModel(Base):
     churn_method: Mapped[str]
     churn: Mapped[dict[str, Any]] = mapped_column(JSONB)
     cuts: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    digest: Mapped[bytes | None]
 
 
 class ForecastError(Base):

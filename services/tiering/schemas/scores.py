@@ -146,6 +146,7 @@ class AccountScores(AnswerModel):
     month: MonthText | None
     scored_at: Instant | None
     policy_version: str | None
+    digest: str | None = Field(description="SHA-256 of inputs, models and results in hex, of everything but events.")
     rfm: Rfm | None
     parts: ValueParts | None
     clv: Clv | None
@@ -204,6 +205,7 @@ class ScoreModelItem(AnswerModel):
     scored_at: Instant
     policy_version: str
     accounts: int
+    digest: str | None = Field(description="SHA-256 of policy version, parameters in use and cuts, in hex.")
     fitted_on: MonthText | None = Field(description="Close at which the models of purchases and value were fitted.")
     purchase_model: PurchaseModel
     fallback_reason: str | None

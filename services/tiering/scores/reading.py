@@ -24,7 +24,7 @@ async def read_scores(session: AsyncSession, account_no: str) -> dict[str, Any]:
     behaved = (await session.execute(_latest(Behaviour, Behaviour.quarter, account_no))).scalar_one_or_none()
     quarterly = {"evaluation": evaluated and evaluation_of(evaluated), **_features(behaved)}
     if found is None:
-        nothing = dict.fromkeys(("month", "scored_at", "policy_version", "rfm", "parts", "clv", "churn", "forecast"))
+        nothing = dict.fromkeys(("month", "scored_at", "policy_version", "digest", "rfm", "parts", "clv", "churn", "forecast"))
         return {"account_no": account_no, **nothing, **quarterly}
     score, made_from, model = found
     return {
@@ -32,6 +32,7 @@ async def read_scores(session: AsyncSession, account_no: str) -> dict[str, Any]:
         "month": month_text(score.month),
         "scored_at": model.scored_at,
         "policy_version": model.policy_version,
+        "digest": score.digest and score.digest.hex(),
         "rfm": _rfm(score, made_from),
         "parts": {"frequency": made_from.charges_12, "amount_fen": made_from.amount_12_fen, "margin_fen": None},
         "clv": _clv(score, made_from, model),
@@ -236,6 +237,7 @@ def _model(row: ScoreModel) -> dict[str, Any]:
         "scored_at": row.scored_at,
         "policy_version": row.policy_version,
         "accounts": row.accounts,
+        "digest": row.digest and row.digest.hex(),
         "fitted_on": _text(row.fitted_on),
         "purchase_model": row.purchase_model,
         "fallback_reason": row.fallback_reason,

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from services.tiering import policies
 from services.tiering.policies.document import PolicyDocument
 from services.tiering.scores import evaluations, inputs, jumps, telling, writing
+from services.tiering.scores.learned import Learned
 from shared.db import Database
 from shared.months import add_months, is_quarter_end, last_day
 from shared.scheduler import Record
@@ -52,38 +53,59 @@ async def _months_due(session: AsyncSession) -> list[date]:
 
 
 async def _score(session: AsyncSession, month: date, instant: datetime) -> None:
-    await session.execute(text("SET LOCAL work_mem = '64MB'"))
     document = (await policies.in_force(session, last_day(month))).base
-    accounts = await inputs.write_inputs(session, month)
-    await inputs.judge_forecasts(session, month)
-    rows = [tuple(row) for row in await session.execute(text(HISTORIES), {"month": month})]
-    models, fitted_on = await _models(session, month, document, rows)
-    estimates = await _in_thread(_estimate, models, rows, document.scores.discount_percent)
-    churn = await _churn(session, month)
-    cuts = dict((await session.execute(text(_CUTS), {"month": month})).one()._mapping)
-    params = {**writing.model_params(models.value, churn, cuts), **jumps.params(document, instant)}
-    await writing.write_scores(session, month, estimates, params)
-    await session.execute(
-        text(_KEEP),
-        {
-            "month": month,
-            "instant": instant,
-            "policy_version": document.policy_version,
-            "accounts": accounts,
-            "fitted_on": fitted_on,
-            "purchase_model": models.purchase_model,
-            "fallback_reason": models.fallback_reason,
-            "churn_method": churn["method"],
-            **{name: json.dumps(content) for name, content in _contents(models, churn, cuts).items()},
-        },
-    )
+    rows = await look(session, month)
+    await apply(session, month, instant, document, rows, await learn(session, month, document, rows))
     telling.publish(session, month, telling.DIFFERS, {})
     if is_quarter_end(month):
         await evaluations.evaluate(session, month, instant)
 
 
-def _contents(models: "Models", churn: dict[str, Any], cuts: dict[str, Any]) -> dict[str, Any]:
-    return {"purchases": models.purchases, "value": models.value, "churn": churn, "cuts": cuts}
+async def look(session: AsyncSession, month: date) -> Sequence[tuple[Any, ...]]:
+    """Write what the month's scores stand on, hold its forecasts against what came, and return the distinct histories."""
+    await session.execute(text("SET LOCAL work_mem = '64MB'"))
+    await inputs.write_inputs(session, month)
+    await inputs.judge_forecasts(session, month)
+    return [tuple(row) for row in await session.execute(text(HISTORIES), {"month": month})]
+
+
+async def learn(session: AsyncSession, month: date, document: PolicyDocument, rows: Sequence[tuple[Any, ...]]) -> Learned:
+    """Return what the month's accounts are scored with, learned from what stands in the tables of inputs and scores."""
+    models, fitted_on = await _models(session, month, document, rows)
+    churn = await _churn(session, month)
+    cuts = dict((await session.execute(text(_CUTS), {"month": month})).one()._mapping)
+    return Learned(document.policy_version, models, fitted_on, churn, cuts)
+
+
+async def apply(
+    session: AsyncSession,
+    month: date,
+    instant: datetime,
+    document: PolicyDocument,
+    rows: Sequence[tuple[Any, ...]],
+    learned: Learned,
+) -> None:
+    """Write the month's scores and what they were made with; publish nothing. A replay runs exactly this on tables of its own."""
+    models, churn = learned.models, learned.churn
+    estimates = await _in_thread(_estimate, models, rows, document.scores.discount_percent)
+    params = {**writing.model_params(models.value, churn, learned.cuts), **jumps.params(document, instant)}
+    accounts = await writing.write_scores(session, month, estimates, {**params, "model_digest": learned.digest()})
+    contents = {"purchases": models.purchases, "value": models.value, "churn": churn, "cuts": learned.cuts}
+    await session.execute(
+        text(_KEEP),
+        {
+            "month": month,
+            "instant": instant,
+            "policy_version": learned.policy_version,
+            "accounts": accounts,
+            "fitted_on": learned.fitted_on,
+            "purchase_model": models.purchase_model,
+            "fallback_reason": models.fallback_reason,
+            "churn_method": churn["method"],
+            "digest": learned.digest(),
+            **{name: json.dumps(content) for name, content in contents.items()},
+        },
+    )
 
 
 async def _models(
@@ -176,6 +198,6 @@ FROM score_inputs WHERE month = :month"""
 
 _KEEP = """
 INSERT INTO score_models (month, scored_at, policy_version, accounts, fitted_on, purchase_model, fallback_reason, purchases,
-                          value, churn_method, churn, cuts)
+                          value, churn_method, churn, cuts, digest)
 VALUES (:month, :instant, :policy_version, :accounts, :fitted_on, :purchase_model, :fallback_reason, CAST(:purchases AS jsonb),
-        CAST(:value AS jsonb), :churn_method, CAST(:churn AS jsonb), CAST(:cuts AS jsonb))"""
+        CAST(:value AS jsonb), :churn_method, CAST(:churn AS jsonb), CAST(:cuts AS jsonb), :digest)"""
