@@ -49,7 +49,8 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
         rows = np.frombuffer(
             out.getbuffer(), dtype=READ, offset=len(HEADER), count=(out.tell() - len(HEADER) - 2) // np.dtype(READ).itemsize
         )
-        await connection.copy_to_table("bare_scores", source=io.BytesIO(_scored(rows)), format="binary")
+        source = io.BytesIO(_scored(rows))
+        await connection.copy_to_table("bare_scores", source=source, columns=list(COLUMNS), format="binary")
     seconds = time.perf_counter() - began
     await connection.close()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
