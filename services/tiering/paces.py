@@ -7,6 +7,7 @@ come a day late in every month, so that like is compared with like. Nothing here
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import asyncpg
@@ -87,7 +88,7 @@ async def read_seasons(session: AsyncSession, month: date) -> Seasons:
         "LEFT JOIN units u ON u.unit_code = s.unit_code WHERE s.month = $1",
         month,
     )
-    found = {row["unit_code"]: (Season.of(json.loads(row["season"])), row["kind"]) for row in rows}
+    found = {row["unit_code"]: (_season(row["season"]), row["kind"]) for row in rows}
     of_all = next((one for one, kind in found.values() if kind == "hq"), CALENDAR)
     return Seasons({unit: one for unit, (one, kind) in found.items() if kind != "hq"}, of_all)
 
@@ -108,6 +109,11 @@ async def expectations(
             rows = []
     if rows:
         yield await _expected(connection, month, rows, seasons)
+
+
+@lru_cache(maxsize=4096)
+def _season(stored: str) -> Season:
+    return Season.of(json.loads(stored))
 
 
 async def _learn(connection: asyncpg.Connection, month: date) -> None:

@@ -127,9 +127,9 @@ async def _judge_all(session: AsyncSession, month: date, yesterday: date, instan
     columns: Sequence[Sequence[Any]] = list(zip(*rows, strict=True))
     connection = await driver(session)
     # Statistics know nothing of a month that has just begun: a plan for its "one row" reads all alerts once for each account.
-    await connection.execute("SET LOCAL enable_nestloop = off")
+    await connection.execute("SET LOCAL enable_nestloop = off; SET LOCAL plan_cache_mode = force_generic_plan")
     moved = await connection.fetchval(_JUDGE, month, yesterday + timedelta(days=1), instant, [*leads], *map(list, columns))
-    await connection.execute("SET LOCAL enable_nestloop TO DEFAULT")
+    await connection.execute("SET LOCAL enable_nestloop TO DEFAULT; SET LOCAL plan_cache_mode TO DEFAULT")
     if moved:
         _publish(session, month, instant)
 
@@ -149,7 +149,8 @@ def _numbers(policy: policies.PolicyDocument, share: float, days_left: int) -> t
 
 # `judge` for all accounts and both rules; says whether anything was raised or cleared. The flat rule expects the month before
 # again, whatever the season, and raises whatever is projected below the line. Alerts are raised until some days before the
-# month's end; those that stand are judged on to its last day.
+# month's end; those that stand are judged on to its last day. Each step is computed once and kept: the planner would put one
+# step's formula into the next wherever it is named, and reckon for an account what it has reckoned a hundred times.
 _JUDGE = f"""
 WITH numbers AS (
     SELECT * FROM unnest($5::text[], $6::text[], $7::float8[], $8::integer[], $9::integer[], $10::integer[], $11::boolean[],
@@ -158,47 +159,46 @@ WITH numbers AS (
 ), base AS (
     SELECT *, CASE WHEN rule = 'flat' THEN ARRAY[0, 0, 0]::float8[] ELSE $4::float8[] END AS weights
     FROM numbers WHERE branch_code IS NULL
-), judged AS (
+), judged AS MATERIALIZED (
     SELECT base.rule, b.account_no, b.previous_fen, coalesce(t.amount_fen, 0) AS to_date_fen, a.branch_code, a.district_code,
            coalesce(a.unit_code, {ROOT_UNIT}) AS unit_code,
            CASE WHEN base.rule = 'flat' THEN b.previous_fen ELSE b.expected_fen END AS expected_fen,
            CASE WHEN base.rule = 'flat' THEN 1000 ELSE b.expected_charges END AS expected_charges,
            CASE WHEN base.rule = 'flat' THEN 'calendar' ELSE b.basis END AS basis,
+           CASE WHEN base.rule = 'flat' THEN 0::float8 ELSE {DOUBT}::float8 END AS doubt,
            least(1, greatest(0.001, coalesce(n.share, base.share) + b.leads[1] * base.weights[1]
                                     + b.leads[2] * base.weights[2] + b.leads[3] * base.weights[3])) AS share,
            coalesce(n.fall_percent, base.fall_percent) AS fall_percent,
            coalesce(n.from_share_percent, base.from_share_percent) AS from_share_percent,
            coalesce(n.least_charges, base.least_charges) AS least_charges,
            coalesce(n.raises, base.raises) AS raises, coalesce(n.policy_version, base.policy_version) AS policy_version,
-           coalesce(n.sureness, base.sureness) AS sureness
+           coalesce(n.sureness, base.sureness) AS sureness, o.alert_id IS NOT NULL AS stands
     FROM month_baselines b CROSS JOIN base
          LEFT JOIN month_totals t ON t.account_no = b.account_no AND t.month = b.month
          LEFT JOIN accounts a ON a.account_no = b.account_no
          LEFT JOIN numbers n ON n.rule = base.rule AND n.branch_code = a.branch_code
+         LEFT JOIN radar_alerts o ON o.month = $1 AND o.account_no = b.account_no AND o.rule = base.rule AND o.state = 'open'
     WHERE b.month = $1 AND b.previous_fen > 0
-), paced AS (
-    SELECT j.*, CASE WHEN rule = 'flat' THEN 0::float8 ELSE {DOUBT}::float8 END AS doubt FROM judged j
-), pace AS (
-    SELECT p.*, CASE WHEN expected_fen > 0 THEN (expected_fen - expected_fen * share)
+), sayable AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT j.*, share * 100 >= from_share_percent
+               AND ((previous_fen - expected_fen)::numeric * 100 > previous_fen::numeric * fall_percent
+                    OR expected_charges * share >= least_charges) AS sayable
+        FROM judged j WHERE stands OR raises
+    ) AS s WHERE stands OR sayable
+), pace AS MATERIALIZED (
+    SELECT s.*, CASE WHEN expected_fen > 0 THEN (expected_fen - expected_fen * share)
                                                 / (expected_fen * share + doubt * expected_fen) ELSE 0 END AS pace,
            previous_fen * (100 - fall_percent) / 100::float8 AS well
-    FROM paced p
-), scattered AS (
-    SELECT p.*, sqrt(to_come * (2 * expected_fen / greatest(1, expected_charges)::float8)
-                     + to_come * to_come / (expected_charges * share + 1)) AS scatter
-    FROM (SELECT *, pace * (well + doubt * expected_fen) / (1 + pace) AS to_come FROM pace) AS p
-), course AS (
+    FROM sayable s
+), course AS MATERIALIZED (
     SELECT p.*, round(to_date_fen + pace * (to_date_fen + doubt * expected_fen))::bigint AS projected_fen,
-           greatest(0, ceil((well - pace * doubt * expected_fen - sureness * scatter) / (1 + pace)))::bigint AS clear_from_fen,
-           share * 100 >= from_share_percent
-           AND ((previous_fen - expected_fen)::numeric * 100 > previous_fen::numeric * fall_percent
-                OR expected_charges * share >= least_charges) AS sayable
-    FROM scattered p
+           greatest(0, ceil((well - pace * doubt * expected_fen - sureness * (
+               sqrt(to_come * (2 * expected_fen / greatest(1, expected_charges)::float8)
+                    + to_come * to_come / (expected_charges * share + 1)))) / (1 + pace)))::bigint AS clear_from_fen
+    FROM (SELECT *, pace * (well + doubt * expected_fen) / (1 + pace) AS to_come FROM pace OFFSET 0) AS p
 ), found AS (
-    SELECT c.*, o.alert_id IS NOT NULL AS stands,
-           c.to_date_fen < c.clear_from_fen AND (c.sayable OR o.alert_id IS NOT NULL) AS on_course
-    FROM course c LEFT JOIN radar_alerts o
-         ON o.month = $1 AND o.account_no = c.account_no AND o.rule = c.rule AND o.state = 'open'
+    SELECT c.*, to_date_fen < clear_from_fen AS on_course FROM course c
 ), written AS (
 INSERT INTO radar_alerts AS r (
     alert_id, rule, account_no, month, kind, state, raised_on, raised_at, cleared_at, judged_at, previous_fen, to_date_fen,

@@ -6,7 +6,7 @@ months are learnt from the branch's days (`learn`), the position in the month an
 (`leads_of`, `expect`). Short histories lean on the branch, and without one on the calendar that everybody shares.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from functools import lru_cache
@@ -94,15 +94,21 @@ def day_weight(day: date, season: Season) -> float:
     return season.weekdays[day.weekday()] * season.classes[class_of(day)]
 
 
+@lru_cache(maxsize=8192)
+def day_weights(month: date, season: Season) -> list[float]:
+    """Return what each day of a month weighs."""
+    return [day_weight(day, season) for day in days_of(month)]
+
+
 def month_weight(month: date, season: Season) -> float:
     """Return what a month weighs: its days, and what the month of the year adds to them."""
-    return sum(day_weight(day, season) for day in days_of(month)) * season.months[month.month - 1]
+    return sum(day_weights(month, season)) * season.months[month.month - 1]
 
 
 @lru_cache(maxsize=65536)
 def share(month: date, through: date, season: Season) -> float:
     """Return which share of a month's freight should have come by the end of a day, from 0 before the month to 1 at its end."""
-    weights = [day_weight(day, season) for day in days_of(month)]
+    weights = day_weights(month, season)
     done = max(0, min(len(weights), (through - month).days + 1))
     return sum(weights[:done]) / sum(weights)
 
@@ -140,21 +146,34 @@ def learn(days: Mapping[date, int]) -> Season:
     """
     if len(days) < _LEAST_DAYS or sum(days.values()) <= 0:
         return CALENDAR
-    weekdays = _factors(days, CALENDAR, CALENDAR.weekdays, lambda day: day.weekday() if class_of(day) == 0 else None)
+    seen = [_Seen(day, fen, day.replace(day=1), day.weekday(), class_of(day)) for day, fen in days.items()]
+    weekdays = _factors(seen, CALENDAR, CALENDAR.weekdays, lambda one: one.weekday if one.kind == 0 else None)
     better = Season(weekdays, CALENDAR.classes)
-    classes = _factors(days, better, CALENDAR.classes, lambda day: class_of(day) or None)
+    classes = _factors(seen, better, CALENDAR.classes, lambda one: one.kind or None)
     better = Season(weekdays, classes)
-    return Season(weekdays, classes, _month_factors(days, better), learnt=True)
+    return Season(weekdays, classes, _month_factors(seen, better), learnt=True)
 
 
-def _factors(days: Mapping[date, int], season: Season, prior: Sequence[float], kind_of: Any) -> tuple[float, ...]:
+class _Seen(NamedTuple):
+    """A day's freight, with what the calendar says of the day."""
+
+    day: date
+    fen: int
+    month: date
+    weekday: int
+    kind: int
+
+
+def _factors(
+    days: Sequence[_Seen], season: Season, prior: Sequence[float], kind_of: Callable[[_Seen], int | None]
+) -> tuple[float, ...]:
     levels = _levels(days, season)
     seen, expected, count = [0.0] * len(prior), [0.0] * len(prior), [0] * len(prior)
-    for day, fen in days.items():
-        kind, level = kind_of(day), levels.get(day.replace(day=1), 0.0)
+    for one in days:
+        kind, level = kind_of(one), levels.get(one.month, 0.0)
         if kind is not None and level > 0:
-            seen[kind] += fen
-            expected[kind] += level * day_weight(day, season)
+            seen[kind] += one.fen
+            expected[kind] += level * (season.weekdays[one.weekday] * season.classes[one.kind])
             count[kind] += 1
     moved = []
     for kind, start in enumerate(prior):
@@ -163,40 +182,37 @@ def _factors(days: Mapping[date, int], season: Season, prior: Sequence[float], k
     return tuple(moved)
 
 
-def _levels(days: Mapping[date, int], season: Season) -> dict[date, float]:
+def _levels(days: Sequence[_Seen], season: Season) -> dict[date, float]:
     """Return what a plain day of weight 1 brings in each month, from the plain days of it and of its neighbours."""
     seen: dict[date, tuple[float, float]] = {}
-    for day, fen in days.items():
-        if class_of(day) == 0:
-            month = day.replace(day=1)
+    plain = season.classes[0]
+    for _, fen, month, weekday, kind in days:
+        if kind == 0:
             total, weight = seen.get(month, (0.0, 0.0))
-            seen[month] = total + fen, weight + day_weight(day, season)
+            seen[month] = total + fen, weight + season.weekdays[weekday] * plain
     levels = {}
-    for month in {day.replace(day=1) for day in days}:
+    for month in {one.month for one in days}:
         near = [seen[m] for m in (add_months(month, n) for n in (-1, 0, 1)) if m in seen]
         weight = sum(one[1] for one in near)
         levels[month] = sum(one[0] for one in near) / weight if weight else 0.0
     return levels
 
 
-def _month_factors(days: Mapping[date, int], season: Season) -> tuple[float, ...]:
+def _month_factors(days: Sequence[_Seen], season: Season) -> tuple[float, ...]:
     """Return the factors of the months of the year; the flat prior counts as one year, and a year must have been seen."""
     totals: dict[date, list[float]] = {}
-    for day, fen in days.items():
-        total = totals.setdefault(day.replace(day=1), [0.0, 0.0, 0.0])
+    for _, fen, month, weekday, kind in days:
+        total = totals.setdefault(month, [0.0, 0.0, 0.0])
         total[0] += fen
-        total[1] += day_weight(day, season)
+        total[1] += season.weekdays[weekday] * season.classes[kind]
         total[2] += 1
     levels = {month: fen / weight for month, (fen, weight, count) in totals.items() if count >= _LEAST_DAYS - 1 and weight > 0}
-    factors = [1.0] * 12
-    for number in range(1, 13):
-        ratios = []
-        for month, level in levels.items():
-            around = [levels[m] for m in (add_months(month, n) for n in range(-5, 7)) if m in levels]
-            if month.month == number and len(around) >= _SEEN_OF_YEAR and sum(around) > 0:
-                ratios.append(level * len(around) / sum(around))
-        factors[number - 1] = round((1.0 + sum(ratios)) / (1 + len(ratios)), 4)
-    return tuple(factors)
+    ratios: list[list[float]] = [[] for _ in range(12)]
+    for month, level in levels.items():
+        around = [levels[m] for m in (add_months(month, n) for n in range(-5, 7)) if m in levels]
+        if len(around) >= _SEEN_OF_YEAR and sum(around) > 0:
+            ratios[month.month - 1].append(level * len(around) / sum(around))
+    return tuple(round((1.0 + sum(of_month)) / (1 + len(of_month)), 4) for of_month in ratios)
 
 
 def expect(history: NDArray[np.int64], month: date, season: Season, ahead: int = 0) -> Expectation:

@@ -64,6 +64,8 @@ async def make_exports(database: Database) -> None:
 
 async def make_next(database: Database, web: Database) -> bool:
     """Make the export that has waited longest; False where none waits."""
+    if await database.hot.row(_WAITING) is None:
+        return False
     async with database.transaction() as session:
         row = (await session.execute(_CLAIM)).first()
         if row is None:
@@ -159,6 +161,8 @@ async def _finish(database: Database, export: Export, state: str, **more: Any) -
         await session.execute(_FINISH, {"export_id": export.export_id, "state": state, "kept": KEPT, **values})
 
 
+_WAITING = "SELECT 1 FROM exports WHERE state = 'waiting' OR (state = 'running' AND lease_until < clock_timestamp()) LIMIT 1"
+"""Looked at once a second by every worker: one statement, outside of any transaction."""
 _CLAIM = text(f"""
 UPDATE exports SET state = 'running', attempts = attempts + 1, rows_done = 0, started_at = business_now(),
                    lease_until = clock_timestamp() + interval '{LEASE}'

@@ -36,6 +36,8 @@ POLL_SECONDS = 1.0
 TRIAL_LOCK = 7421
 """Session-level advisory lock: one worker does the trials; a crash lets it go."""
 log = structlog.get_logger(__name__)
+_WAITING = "SELECT 1 FROM policy_trials WHERE state IN ('waiting', 'running') LIMIT 1"
+"""Looked at once a second by every worker: one statement, outside of any transaction."""
 
 
 async def ask(session: AsyncSession, scope: Scope, actor: str, policy_version: str, first: str, last: str) -> dict[str, Any]:
@@ -137,7 +139,7 @@ async def do_trials(database: Database) -> None:
 
 async def run_next(database: Database) -> bool:
     """Do the oldest trial that waits, or that a crash left running; False where there is none, or another worker has it."""
-    if await _next(database) is None:
+    if await database.hot.row(_WAITING) is None:
         return False
     holder = await database.connect()
     try:
