@@ -20,6 +20,7 @@ from datetime import datetime
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.db import driver
 from shared.identity import Caller
 from shared.problems import Conflict, Invalid
 
@@ -112,7 +113,7 @@ async def claim(session: AsyncSession, caller: Caller, operation: str, header: s
 
 async def forget(session: AsyncSession, instant: datetime) -> None:
     """Delete the keys that are older than `REMEMBERED_DAYS`, in wall time whatever the business clock says."""
-    await session.execute(
-        text("DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - make_interval(days => :days)"),
-        {"days": REMEMBERED_DAYS},
-    )
+    await (await driver(session)).execute(_FORGET, REMEMBERED_DAYS)
+
+
+_FORGET = "DELETE FROM idempotency_keys WHERE created_at < clock_timestamp() - make_interval(days => $1)"

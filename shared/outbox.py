@@ -7,9 +7,10 @@ and no two transactions can deadlock here. The relay (shared/relay.py) sends the
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import before_commit, driver
@@ -82,14 +83,7 @@ async def _write(session: AsyncSession) -> None:
     else:
         await connection.execute(_LOCK_KEYS, [event.key() for event in pending.events])
     for event, select_sql, params in pending.queries:
-        await session.execute(
-            text(
-                "INSERT INTO outbox (topic, key, event_id, type, published_at, data, trace) "
-                "SELECT :topic, r.key, r.event_id, :type, (SELECT business_now()), r.data::text, :trace "
-                f"FROM ({select_sql}) AS r"
-            ),
-            {**params, "topic": event.TOPIC, "type": event.TYPE, "trace": trace},
-        )
+        await session.execute(_insert_of(select_sql), {**params, "topic": event.TOPIC, "type": event.TYPE, "trace": trace})
     events = pending.events
     if not (events or pending.queries):
         return
@@ -101,4 +95,14 @@ async def _write(session: AsyncSession) -> None:
         [event.TYPE for event in events],
         [event.to_bytes().decode() for event in events],
         [trace] * len(events),
+    )
+
+
+@lru_cache(maxsize=256)
+def _insert_of(select_sql: str) -> TextClause:
+    """Return the statement that publishes a query's rows; to look for the parameters in its text takes longer than to run it."""
+    return text(
+        "INSERT INTO outbox (topic, key, event_id, type, published_at, data, trace) "
+        "SELECT :topic, r.key, r.event_id, :type, (SELECT business_now()), r.data::text, :trace "
+        f"FROM ({select_sql}) AS r"
     )

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import SHANGHAI, shanghai
-from shared.db import Database
+from shared.db import Database, driver
 
 CHANNEL = "crm_clock"
 """The replay driver notifies it after it has set the clock."""
@@ -87,9 +87,9 @@ class Scheduler:
     async def run_due(self) -> None:
         """Run all instants that have come and were not run, oldest first."""
         async with self._database.transaction() as session:
-            row = (await session.execute(_CLOCK)).one()
-        for instant in [row.at] if row.driven else daily_instants(row.through, row.now):
-            if instant > row.through:
+            row = await (await driver(session)).fetchrow(_CLOCK)
+        for instant in [row["at"]] if row["driven"] else daily_instants(row["through"], row["now"]):
+            if instant > row["through"]:
                 await self._run_at(shanghai(instant))
 
     async def _run_at(self, instant: datetime) -> None:
@@ -106,7 +106,7 @@ class Scheduler:
             for schedule in self._schedules:
                 if schedule.run is not None and schedule.name in new:
                     await schedule.run(session, instant)
-            await session.execute(_THROUGH, {"instant": instant})
+            await (await driver(session)).execute(_THROUGH, instant)
 
     async def _run_alone(self, schedule: Schedule, instant: datetime) -> None:
         async def record(session: AsyncSession) -> bool:
@@ -143,8 +143,8 @@ async def record_run(session: AsyncSession, name: str, instant: datetime) -> boo
 
 async def _record_runs(session: AsyncSession, names: Sequence[str], instant: datetime) -> set[str]:
     """Record that schedules ran at an instant; returns those that had not run yet."""
-    found = await session.execute(_RECORD_RUNS, {"names": names, "instant": instant})
-    return set(found.scalars())
+    found = await (await driver(session)).fetch(_RECORD_RUNS, names, instant)
+    return {row["schedule"] for row in found}
 
 
 async def _is_due(schedule: Schedule, session: AsyncSession, instant: datetime) -> bool:
@@ -152,12 +152,12 @@ async def _is_due(schedule: Schedule, session: AsyncSession, instant: datetime) 
     return await schedule.due(session, instant)
 
 
-_RECORD_RUNS = text(
-    "INSERT INTO schedule_runs (schedule, instant) SELECT name, :instant FROM unnest(CAST(:names AS text[])) AS name "
+_RECORD_RUNS = (
+    "INSERT INTO schedule_runs (schedule, instant) SELECT name, $2 FROM unnest($1::text[]) AS name "
     "ON CONFLICT DO NOTHING RETURNING schedule"
 )
-_THROUGH = text("UPDATE schedule_state SET through = :instant")
-_CLOCK = text(
+_THROUGH = "UPDATE schedule_state SET through = $1"
+_CLOCK = (
     "SELECT coalesce(c.driven, false) AS driven, c.at, business_now() AS now, s.through "
     "FROM schedule_state s LEFT JOIN business_clock c ON true"
 )

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 import asyncpg
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering.models import MonthTotal
@@ -104,7 +104,7 @@ async def read_months(session: AsyncSession, account_no: str, first: date, last:
 
 async def last_closed(session: AsyncSession) -> date | None:
     """Return the last closed month; None before the service has begun."""
-    found: date | None = (await session.execute(text(f"SELECT {CLOSED}"))).scalar()
+    found: date | None = await (await driver(session)).fetchval(f"SELECT {CLOSED}")
     return found
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering import movements, quarter_movements
 from services.tiering.models import Decision, MonthClose
+from shared.db import driver
 from shared.events.freight import FreightCharged
 from shared.months import add_months, month_text
 from shared.paging import PageRequest, paged
@@ -37,10 +38,11 @@ class Basis:
 
 async def list_closed_months(session: AsyncSession, instant: datetime) -> None:
     """List the charges of every closed month that is not listed yet, the first time those of all months before it, too."""
-    months = (await session.execute(_UNLISTED)).one()
-    if months.last is not None:
-        await session.execute(_LIST, dict(months._mapping))
-        await session.execute(_LISTED, {"last": months.last})
+    connection = await driver(session)
+    months = await connection.fetchrow(_UNLISTED)
+    if months["last"] is not None:
+        await session.execute(_LIST, dict(months))
+        await session.execute(_LISTED, {"last": months["last"]})
 
 
 async def list_charges(session: AsyncSession, decision_id: UUID, page: PageRequest) -> dict[str, Any]:
@@ -101,7 +103,7 @@ def _item(row: dict[str, Any], account_no: str) -> dict[str, Any]:
     return {**shown, "month": month_text(row["month"]), "event_id": event_id}
 
 
-_UNLISTED = text(
+_UNLISTED = (
     "SELECT max(month) FILTER (WHERE state = 'closed' AND NOT listed) AS last, "
     "coalesce(max(month) FILTER (WHERE listed), '-infinity') AS listed_through FROM month_closes"
 )

@@ -23,6 +23,7 @@ from services.tiering.standing import DOUBT
 from shared.clock import business_date, business_now
 from shared.db import driver
 from shared.directory import in_subtree
+from shared.events.envelope import Event
 from shared.events.radar import RadarCleared, RadarRaised
 from shared.months import last_day, month_text, parse_month
 from shared.outbox import publish_query
@@ -128,17 +129,11 @@ async def _judge_all(session: AsyncSession, month: date, yesterday: date, instan
     connection = await driver(session)
     # Statistics know nothing of a month that has just begun: a plan for its "one row" reads all alerts once for each account.
     await connection.execute("SET LOCAL enable_nestloop = off; SET LOCAL plan_cache_mode = force_generic_plan")
-    moved = await connection.fetchval(_JUDGE, month, yesterday + timedelta(days=1), instant, [*leads], *map(list, columns))
+    moved = await connection.fetchrow(_JUDGE, month, yesterday + timedelta(days=1), instant, [*leads], *map(list, columns))
     await connection.execute("SET LOCAL enable_nestloop TO DEFAULT; SET LOCAL plan_cache_mode TO DEFAULT")
-    if moved:
-        _publish(session, month, instant)
-
-
-def _publish(session: AsyncSession, month: date, instant: datetime) -> None:
-    """Publish what the run of this instant raised and cleared."""
-    moved: Mapping[str, Any] = {"month": month, "instant": instant}
-    for event, condition in ((RadarRaised, "a.raised_at = :instant"), (RadarCleared, "a.cleared_at = :instant")):
-        publish_query(session, event, _EVENT.format(type=event.TYPE, condition=condition), moved)
+    for event, happened in ((RadarRaised, "raised"), (RadarCleared, "cleared")):
+        if moved[happened]:
+            publish_query(session, event, _EVENT[event], {"month": month, "instant": instant})
 
 
 def _numbers(policy: policies.PolicyDocument, share: float, days_left: int) -> tuple[Any, ...]:
@@ -147,10 +142,10 @@ def _numbers(policy: policies.PolicyDocument, share: float, days_left: int) -> t
     return share, radar.fall_percent, radar.from_share_percent, radar.least_charges, raises, policy.policy_version
 
 
-# `judge` for all accounts and both rules; says whether anything was raised or cleared. The flat rule expects the month before
-# again, whatever the season, and raises whatever is projected below the line. Alerts are raised until some days before the
-# month's end; those that stand are judged on to its last day. Each step is computed once and kept: the planner would put one
-# step's formula into the next wherever it is named, and reckon for an account what it has reckoned a hundred times.
+# `judge` for all accounts and both rules; says whether the season's rule raised or cleared anything. The flat rule expects the
+# month before again, whatever the season, and raises whatever is projected below the line. Alerts are raised until some days
+# before the month's end; those that stand are judged on to its last day. Each step is computed once and kept: the planner would
+# put one step's formula into the next wherever it is named, and reckon for an account what it has reckoned a hundred times.
 _JUDGE = f"""
 WITH numbers AS (
     SELECT * FROM unnest($5::text[], $6::text[], $7::float8[], $8::integer[], $9::integer[], $10::integer[], $11::boolean[],
@@ -221,18 +216,23 @@ SET kind = EXCLUDED.kind, state = EXCLUDED.state, cleared_at = EXCLUDED.cleared_
     clear_from_fen = EXCLUDED.clear_from_fen, season_explained = EXCLUDED.season_explained, basis = EXCLUDED.basis,
     policy_version = EXCLUDED.policy_version, branch_code = EXCLUDED.branch_code, district_code = EXCLUDED.district_code,
     unit_code = EXCLUDED.unit_code, version = r.version + CASE WHEN r.state = EXCLUDED.state THEN 0 ELSE 1 END
-RETURNING r.rule = 'season' AND (r.raised_at = $3 OR r.cleared_at IS NOT DISTINCT FROM $3) AS moved
+RETURNING r.rule, r.raised_at, r.cleared_at
 )
-SELECT coalesce(bool_or(moved), false) FROM written"""
+SELECT coalesce(bool_or(raised_at = $3), false) AS raised, coalesce(bool_or(cleared_at = $3), false) AS cleared
+FROM written WHERE rule = 'season'"""
 
 _INSTANT = "(to_char(a.judged_at AT TIME ZONE INTERVAL '8 hours', 'YYYY-MM-DD\"T\"HH24:MI:SS') || '+08:00')"
 _FIELDS = (
     "alert_id account_no kind state previous_fen to_date_fen expected_fen projected_fen season_explained branch_code "
     "district_code version"
 )
-_EVENT = (
+_STATE = (
     "SELECT a.account_no AS key, natural_id('{type}/' || a.alert_id || '/' || a.version) AS event_id, json_build_object("
     + ", ".join(f"'{name}', a.{name}" for name in _FIELDS.split())
     + f", 'month', to_char(a.month, 'YYYY-MM'), 'raised_on', a.raised_on, 'judged_at', {_INSTANT}) AS data "
-    "FROM radar_alerts a WHERE a.month = :month AND a.rule = 'season' AND {condition} ORDER BY a.account_no"
+    "FROM radar_alerts a WHERE a.month = :month AND a.rule = 'season' AND a.{column} = :instant ORDER BY a.account_no"
 )
+_EVENT: Mapping[type[Event], str] = {
+    RadarRaised: _STATE.format(type=RadarRaised.TYPE, column="raised_at"),
+    RadarCleared: _STATE.format(type=RadarCleared.TYPE, column="cleared_at"),
+}

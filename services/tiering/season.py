@@ -269,9 +269,14 @@ def leads_of(paces: Sequence[tuple[date, Sequence[int], int]], season: Season) -
     for month, to_date, total in paces:
         if total > 0 and len(to_date) == len(CHECKPOINTS):
             seen += 1
-            for n, day in enumerate(CHECKPOINTS):
-                ahead[n] += min(1.0, to_date[n] / total) - share(month, month + timedelta(days=day - 1), season)
+            for n, due in enumerate(_due_at_checkpoints(month, season)):
+                ahead[n] += min(1.0, to_date[n] / total) - due
     return tuple(round(one / (seen + 2), 4) for one in ahead)  # type: ignore[return-value]
+
+
+@lru_cache(maxsize=8192)
+def _due_at_checkpoints(month: date, season: Season) -> tuple[float, ...]:
+    return tuple(share(month, month + timedelta(days=day - 1), season) for day in CHECKPOINTS)
 
 
 def lead_weights(month: date, through: date) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from services.tiering.designer.definition import check
 from services.tiering.designer.saved import definition_of, read_definition
 from services.tiering.models import Export, ExportPart, ReportDefinition
 from shared.clock import business_now
-from shared.db import Scope
+from shared.db import Scope, driver
 from shared.directory import in_subtree
 from shared.ids import natural_id
 from shared.paging import PageRequest, paged
@@ -114,11 +114,11 @@ async def schedule(session: AsyncSession, instant: datetime) -> None:
     A monthly report is due at the first run after a month was closed, a quarterly one after a quarter's last month, a weekly one
     on the first run of a week, each for the unit it belongs to and once per period: the id is made from both.
     """
-    asked = (await session.execute(_ASKED, {"instant": instant})).one()
-    if asked.scheduled:
+    asked = await (await driver(session)).fetchrow(_ASKED, instant)
+    if asked["scheduled"]:
         await session.execute(_ASK_SCHEDULED, {"instant": instant})
         await session.execute(_MARK_SCHEDULED, {"instant": instant})
-    if asked.expired:
+    if asked["expired"]:
         await session.execute(_EXPIRE, {"instant": instant})
 
 
@@ -144,9 +144,9 @@ due AS (
         FROM month_closes WHERE state = 'closed') AS c
     WHERE d.schedule IS NOT NULL AND d.state = 'active'
 )"""
-_ASKED = text(
+_ASKED = (
     "SELECT EXISTS (SELECT FROM report_definitions WHERE schedule IS NOT NULL AND state = 'active') AS scheduled, "
-    "EXISTS (SELECT FROM exports WHERE state = 'done' AND expires_at <= :instant) AS expired"
+    "EXISTS (SELECT FROM exports WHERE state = 'done' AND expires_at <= $1) AS expired"
 )
 _ASK_SCHEDULED = text(f"""
 WITH {_DUE}

@@ -8,7 +8,7 @@ from datetime import date, datetime
 from typing import Any
 
 import orjson
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering import policies
@@ -42,12 +42,12 @@ HOME: Mapping[str, str] = {
 
 async def run(session: AsyncSession, instant: datetime) -> None:
     """Do what the instant asks for: after a close its reports and extracts, then what is due, then what is late."""
-    found = (await session.execute(_ASKED, {"instant": instant, "day": business_date(instant)})).one()
-    units = await tree(session) if found.months else {}
-    for month in found.months or ():
+    found = await (await driver(session)).fetchrow(_ASKED, instant, business_date(instant))
+    units = await tree(session) if found["months"] else {}
+    for month in found["months"] or ():
         await create(session, month, instant, units)
         await extracts.take(session, month, instant, units)
-    if found.months or found.due:
+    if found["months"] or found["due"]:
         await _freeze_due(session, instant)
         await snapshots.mark_late(session, instant)
 
@@ -115,11 +115,11 @@ async def _freeze_due(session: AsyncSession, instant: datetime) -> None:
         await snapshots.take(session, report, instant, "due")
 
 
-_ASKED = text(
-    "SELECT (SELECT array_agg(month ORDER BY month) FROM month_closes WHERE closed_at = :instant AND state = 'closed') "
+_ASKED = (
+    "SELECT (SELECT array_agg(month ORDER BY month) FROM month_closes WHERE closed_at = $1 AND state = 'closed') "
     "AS months, "
-    "EXISTS (SELECT FROM reports WHERE (state = 'open' AND due_on <= :day) "
-    "OR (state = 'frozen' AND NOT late AND due_at <= :instant)) AS due"
+    "EXISTS (SELECT FROM reports WHERE (state = 'open' AND due_on <= $2) "
+    "OR (state = 'frozen' AND NOT late AND due_at <= $1)) AS due"
 )
 _CREATE = """
 INSERT INTO reports (report_id, report_type, title, unit_code, level, period_kind, period, period_text, due_on, due_at, rest_day,

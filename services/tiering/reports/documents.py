@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -26,7 +25,7 @@ _READERS: Mapping[str, Callable[[str], date]] = {"day": date.fromisoformat, "ins
 
 def to_plain(document: Document) -> dict[str, Any]:
     """Return a document as JSON has it."""
-    plain: dict[str, Any] = orjson.loads(orjson.dumps(asdict(document)))
+    plain: dict[str, Any] = orjson.loads(orjson.dumps(document))
     return plain
 
 

@@ -32,6 +32,8 @@ DEFAULT_ROLES = ("branch_manager", "district_head", "care_rep")
 
 async def take(session: AsyncSession, month: date, instant: datetime, units: Mapping[str, Place]) -> None:
     """Take the extract of every branch for a closed month, and announce each with its recipients."""
+    # The planner takes the decisions of a month just closed for one row each, and would join them row by row with each other.
+    await session.execute(_NO_LOOPS)
     rows = (
         await session.execute(
             _TAKE,
@@ -45,6 +47,7 @@ async def take(session: AsyncSession, month: date, instant: datetime, units: Map
             },
         )
     ).all()
+    await session.execute(_LOOPS)
     lists = {row.unit_code: row.recipients for row in (await session.execute(select(DistributionList))).scalars()}
     written = []
     for row in rows:
@@ -141,6 +144,8 @@ async def _write(session: AsyncSession, month: date, instant: datetime, rows: Se
     )
 
 
+_NO_LOOPS = text("SET LOCAL enable_nestloop = off")
+_LOOPS = text("SET LOCAL enable_nestloop TO DEFAULT")
 _BRANCH = text(
     "SELECT 1 FROM units u WHERE u.unit_code = :unit AND u.kind = 'branch' AND (current_setting('crm.everything', true) = 'on' "
     "OR EXISTS (SELECT FROM unit_ancestors a WHERE a.unit_code = u.unit_code "

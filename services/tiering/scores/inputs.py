@@ -33,7 +33,10 @@ async def judge_forecasts(session: AsyncSession, month: date) -> None:
     """Hold the forecasts made for the month against what came, branch by branch (C-33); what has none yet is left out."""
     await session.execute(text("DELETE FROM forecast_errors WHERE month = :month"), {"month": month})
     params = {"month": month, "previous": add_months(month, -1), "first": add_months(month, 1 - JUDGED_MONTHS)}
+    # The month's inputs are new to the planner, which would look each of them up by itself.
+    await session.execute(text("SET LOCAL enable_nestloop = off"))
     await session.execute(text(_JUDGE), {**params, "judged_months": JUDGED_MONTHS})
+    await session.execute(text("SET LOCAL enable_nestloop = on"))
 
 
 def _months(month: date) -> dict[str, Any]:

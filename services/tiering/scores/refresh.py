@@ -17,7 +17,7 @@ from services.tiering import policies
 from services.tiering.policies.document import PolicyDocument
 from services.tiering.scores import evaluations, inputs, jumps, telling, writing
 from services.tiering.scores.learned import Learned
-from shared.db import Database
+from shared.db import Database, driver
 from shared.months import add_months, is_quarter_end, last_day
 from shared.scheduler import Record
 
@@ -48,8 +48,8 @@ async def refresh(database: Database, instant: datetime, record: Record) -> None
 
 
 async def _months_due(session: AsyncSession) -> list[date]:
-    found = await session.execute(text(_DUE), {"most": MOST_MONTHS})
-    return sorted(found.scalars())
+    found = await (await driver(session)).fetch(_DUE, MOST_MONTHS)
+    return sorted(row["month"] for row in found)
 
 
 async def _score(session: AsyncSession, month: date, instant: datetime) -> None:
@@ -59,6 +59,9 @@ async def _score(session: AsyncSession, month: date, instant: datetime) -> None:
     telling.publish(session, month, telling.DIFFERS, {})
     if is_quarter_end(month):
         await evaluations.evaluate(session, month, instant)
+    # What is published is read at the end. The planner takes the scores of this month for one row, and those of the month before
+    # would be looked up one by one.
+    await session.execute(text("SET LOCAL enable_nestloop = off"))
 
 
 async def look(session: AsyncSession, month: date) -> Sequence[tuple[Any, ...]]:
@@ -154,7 +157,7 @@ def _try(taught: Sequence[tuple[Any, ...]], held_out: Sequence[tuple[Any, ...]])
 
 _DUE = """
 SELECT month FROM month_closes WHERE state = 'closed' AND month > coalesce((SELECT max(month) FROM score_models), '-infinity')
-ORDER BY month DESC LIMIT :most"""
+ORDER BY month DESC LIMIT $1"""
 
 _SAMPLED = """
 abs(hashtext({})::bigint) % (SELECT count(*) / CAST(:sample AS integer) + 1 FROM score_inputs WHERE month = :month) = 0"""
