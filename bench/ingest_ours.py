@@ -15,7 +15,7 @@ from shared.consumer import Consumer, Dispatcher
 from shared.db import Database
 from shared.observability import HANDLER_BATCH
 
-WATCH_SECONDS = 0.01
+WATCH_SECONDS = 0.05
 
 
 async def main(job: dict[str, Any]) -> dict[str, Any]:

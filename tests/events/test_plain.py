@@ -111,6 +111,19 @@ def test_instants_are_read_as_pydantic_reads_them(text: str) -> None:
         assert INSTANT.validate_json(json.dumps(text)) == instant
 
 
+@settings(max_examples=3000, deadline=None)
+@given(
+    st.sampled_from(["2018-03-01T10:15:00+08:00", "2018-03-01T10:15:00Z", "2018-W09-4T10:15:00Z", "2018-03-01T101500.0+08:00"]),
+    st.lists(st.tuples(st.integers(0, 24), st.sampled_from([*"0123459-+:TWZ. té\u0663"])), min_size=1, max_size=3),
+)
+def test_mutilated_instants_are_read_as_pydantic_reads_them(text: str, changes: list[tuple[int, str]]) -> None:
+    for place, character in changes:
+        text = text[:place] + character + text[place + 1 :]
+    instant = plain_instant(text)
+    if instant is not None:
+        assert INSTANT.validate_json(json.dumps(text)) == instant
+
+
 @pytest.mark.parametrize("text", INSTANTS)
 def test_rare_instants_are_left_to_pydantic(text: str) -> None:
     assert plain_instant(text) is None
