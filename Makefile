@@ -23,7 +23,7 @@ run: $(INSTALLED) ## start the suite and replay history; HISTORY=folder for real
 	@exec $(BIN)/crm suite $(if $(HISTORY),--history "$(HISTORY)") $(if $(PORT),--port "$(PORT)") $(if $(RESET),--reset)
 
 test: $(INSTALLED) ## run all tests on a real PostgreSQL and a real Kafka; T=path for some of them
-	@exec $(BIN)/python -m pytest $(or $(T),-n 2 --dist loadgroup --no-loadscope-reorder tests)
+	@exec $(BIN)/python -m pytest $(or $(T),-n 2 --dist loadscope --no-loadscope-reorder tests)
 
 check: $(INSTALLED) ## format, lint, types, import contracts, generated documents and locks up to date
 	@$(BIN)/ruff format --check --quiet . || { echo "ruff format . would change these files"; exit 1; }

@@ -7,10 +7,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
 from sqlalchemy import text
+from xdist.scheduler import LoadScopeScheduling
 
 from shared.db import Database
 from shared.kafka import create_topics
@@ -29,6 +31,21 @@ LONGEST = ("tests/suite/test_kills", "tests/suite/", "tests/test_api_fuzz", "tes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest tests first, everything else in the order of its place."""
     items.sort(key=lambda item: next((n for n, place in enumerate(LONGEST) if item.nodeid.startswith(place)), len(LONGEST)))
+
+
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands out one test at a time, but those that share a costly fixture together, so that it is made once."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith("tests/suite/"):
+            return "real" if nodeid.endswith("[real]") else "kills" if "test_kills" in nodeid else "hostile"
+        return nodeid.partition("::")[0] if nodeid.startswith("tests/test_access_matrix") else nodeid
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    """Replace the scheduler of `--dist`: pytest 9.2 does not let `loadgroup` name its groups."""
+    return Together(config, log)
 
 
 @dataclass

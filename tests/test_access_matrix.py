@@ -21,8 +21,6 @@ from tests.access_world import OTHER, OWN, PROBES, UNITS, WORLDS, Probe
 from tests.conftest import Server
 from tests.serving import bearer, serving, settings_of
 
-pytestmark = pytest.mark.xdist_group("access matrix")
-
 
 @dataclass(frozen=True)
 class Service:

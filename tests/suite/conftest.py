@@ -1,6 +1,6 @@
 """One full replay of the real parcels, and one of a hostile folder, each shared by all tests that read it.
 
-Tests of one folder run in one process (`xdist_group`), so that it is replayed once, and the suite ends with the last of them.
+Tests of one folder run in one process (tests/conftest.py), so that it is replayed once; the suites end with the last of them.
 """
 
 from collections.abc import AsyncIterator
@@ -48,7 +48,7 @@ async def hostile(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Rep
         yield Replayed(suite, recount(folder))
 
 
-@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in ("real", "hostile")])
+@pytest.fixture(params=["real", "hostile"])
 def replayed(request: pytest.FixtureRequest) -> Replayed:
     found: Replayed = request.getfixturevalue(request.param)
     return found

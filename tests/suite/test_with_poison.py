@@ -9,15 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from shared.clock import SHANGHAI
 from shared.events import FreightCharged, ShipmentStatusChanged
 from shared.events.envelope import headers_for
 from shared.kafka import Message, Publisher
 from tests.suite.conftest import Replayed
 
-pytestmark = pytest.mark.xdist_group("hostile")
 AT = datetime(2017, 7, 3, 10, tzinfo=SHANGHAI)
 PLACE = {"city": "city", "region": "D1-B1"}
 
