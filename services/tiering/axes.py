@@ -103,11 +103,6 @@ def entitled(service_tier: str | None, quarter_fen: int, *, non_insured: bool, r
     )
 
 
-def is_milestone(month_fen: int, milestone_from_fen: int) -> bool:
-    """Say whether a month's freight raises an account over the milestone (T-13); "以上" is read inclusive, as everywhere."""
-    return month_fen >= milestone_from_fen
-
-
 def prospect_grade(expected_fen: int, moon_from_fen: int, sun_from_fen: int) -> Prospect:
     """Return the grade of a possible customer by the monthly amount expected of it: star < moon < sun (C-03)."""
     if expected_fen >= sun_from_fen:
