@@ -4,7 +4,8 @@ The hot path: one batch of charges is one data-modifying statement, whatever its
 that one did not take: repeats, versions below the standing one, and other content under a known version.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import date
 from typing import Any
 
@@ -64,6 +65,23 @@ async def post(session: AsyncSession, deliveries: Sequence[Delivery[FreightCharg
     return [
         Rejected(deliveries[row["position"] - 1], "this version of the charge is known with other content") for row in conflicts
     ]
+
+
+@asynccontextmanager
+async def gate_held_alone(session: AsyncSession) -> AsyncIterator[None]:
+    """Hold the gate alone for the block only: every posting under way has committed, and none begins.
+
+    A failed transaction could not let the gate go, and its connection would keep it in the pool: where the block fails, the
+    connection is given up, and the gate with it.
+    """
+    connection = await driver(session)
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", LEDGER)
+        yield
+        await connection.execute("SELECT pg_advisory_unlock($1)", LEDGER)
+    except BaseException:
+        connection.terminate()
+        raise
 
 
 def as_json(deliveries: Sequence[Delivery[FreightCharged]]) -> str:

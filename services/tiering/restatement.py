@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering import policies
 from services.tiering.deciding_sql import MONTHS_BETWEEN
-from services.tiering.freight import CLOSED, LEDGER, NEXT_POINT
+from services.tiering.freight import CLOSED, NEXT_POINT, gate_held_alone
 from services.tiering.movements import KIND, OPEN_FOUND, opening, publish
 from services.tiering.policies.book import NUMBERS
 from services.tiering.policies.versions import PolicyHistory
@@ -42,7 +42,7 @@ async def rejudge(session: AsyncSession, instant: datetime) -> None:
     numbers = _numbers(published, min(row["first"] for row in touched), closed)
     judged = [(row["account_no"], month) for row in touched for month in _months(row["first"], closed)]
     columns = [[account_no for account_no, _ in judged], [month for _, month in judged], *numbers]
-    known_seq, rows = await _judge(connection, *columns)
+    known_seq, rows = await _judge(session, *columns)
     by_change: dict[Change, list[asyncpg.Record]] = {"open": [], "restate": [], "replace": [], "withdraw": []}
     for row in rows:
         change = change_of(_movement(row, "was_"), _movement(row, ""))
@@ -55,17 +55,15 @@ async def rejudge(session: AsyncSession, instant: datetime) -> None:
     await _open(session, opened, opening(instant, closed, published.on(last_day(closed)), known_seq))
 
 
-async def _judge(connection: asyncpg.Connection, *params: Any) -> tuple[int, Sequence[asyncpg.Record]]:
+async def _judge(session: AsyncSession, *params: Any) -> tuple[int, Sequence[asyncpg.Record]]:
     """Return what differs, and the ledger point up to which that knows the charges.
 
     The gate is held alone for as long as a cursor takes its snapshot, not while it reads.
     """
-    await connection.execute("SELECT pg_advisory_lock($1)", LEDGER)
-    try:
+    connection = await driver(session)
+    async with gate_held_alone(session):
         known_seq = await connection.fetchval(f"SELECT {NEXT_POINT}")
         found = await connection.cursor(_DIFFERENT, *params)
-    finally:
-        await connection.execute("SELECT pg_advisory_unlock($1)", LEDGER)
     return known_seq, await found.fetch(_ALL)
 
 

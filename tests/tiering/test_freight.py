@@ -245,3 +245,19 @@ async def test_what_a_shipper_or_a_branch_sees_of_the_ledger_is_its_own(world: W
             for table in ("charges", "charge_versions", "month_totals"):
                 rows = await session.execute(text(f"SELECT account_no FROM {table}"))
                 assert set(rows.scalars()) == seen
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_the_gate_is_open_again_when_who_held_it_alone_has_failed(world: World, cancelled: bool) -> None:
+    async def hold() -> None:
+        async with world.db.transaction() as session, freight.gate_held_alone(session):
+            await session.execute(text("SELECT pg_sleep(30)" if cancelled else "SELECT 1 / 0"))
+
+    holding = asyncio.create_task(hold())
+    if cancelled:
+        await asyncio.sleep(0.5)
+        holding.cancel()
+    await asyncio.wait([holding])
+    assert holding.cancelled() is cancelled
+    async with asyncio.timeout(10):
+        assert await world.post(charge("1", "A", 100, at("2018-01-05"))) == []

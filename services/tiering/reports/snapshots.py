@@ -12,7 +12,7 @@ from uuid import UUID
 from sqlalchemy import text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tiering.freight import LEDGER
+from services.tiering.freight import gate_held_alone
 from services.tiering.models import ReportRow, ReportSnapshot
 from services.tiering.rendering.document import Document
 from services.tiering.reports import changes, listing
@@ -179,9 +179,6 @@ async def _restated_through(session: AsyncSession) -> int:
 
     The gate is held alone for that moment: every posting under way has committed, and what comes later has a higher number.
     """
-    await session.execute(text("SELECT pg_advisory_lock(:ledger)"), {"ledger": LEDGER})
-    try:
+    async with gate_held_alone(session):
         found = await session.execute(text("SELECT coalesce(max(seq), 0) FROM restatements"))
-        return int(found.scalar_one())
-    finally:
-        await session.execute(text("SELECT pg_advisory_unlock(:ledger)"), {"ledger": LEDGER})
+    return int(found.scalar_one())
