@@ -6,7 +6,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
-    Computed,
     Date,
     DateTime,
     Index,
@@ -174,8 +173,6 @@ class OverviewParcel(Base):
     account_said_at: Mapped[datetime | None]
     account_step: Mapped[int | None] = mapped_column(SmallInteger)
     as_of: Mapped[datetime]
-    item: Mapped[str] = mapped_column(Computed("parcel_item(waybill_no, account_no, status, occurred_at)", persisted=True))
-    """The parcel's line on the page, as it is answered."""
 
 
 class Account360(Base):

@@ -21,6 +21,7 @@ from shared.consumer import Dispatcher
 from shared.db import Database, HotReads, Scope
 from shared.events.envelope import Delivery
 from shared.problems import NotFound
+from shared.schemas import instant_text
 from tests.customer import make
 from tests.customer.make import at, charge, closed, movement, said, scan, scores, set_clock, task, ticket, tiers
 from tests.deliveries import deliver
@@ -473,3 +474,37 @@ async def test_partitions_of_all_topics_meet_on_the_same_pages(db: Database, web
         assert answer["freight"]["months"][12]["amount_fen"] == charged
         assert len(answer["parcels"]["items"]) == scanned
         assert len(answer["tickets"]["items"]) == opened_ - resolved
+
+
+async def test_the_latest_parcels_are_those_of_all_scans_however_they_come(db: Database, web: Database) -> None:
+    """Twenty of many, by last scan and then number; scans come late, again, on the same instant, and name another account."""
+    await opened(db)
+    chance = random.Random(7)
+    told = []
+    for number in range(45):
+        start = at("2018-03-01") + timedelta(hours=chance.randrange(40))
+        for step, status in enumerate(("CREATED", "PICKED_UP", "DELIVERED")):
+            account_no = "A2" if chance.random() < 0.15 else "A1"
+            instant = start + timedelta(hours=step, microseconds=chance.choice((0, 0, 1)))
+            told.append(deliver(scan(f"W{number}", status, instant, account_no), time=at("2018-03-05") + len(told) * timedelta(1)))
+    chance.shuffle(told)
+    while told:
+        size = chance.randrange(1, 12)
+        await arrive(db, *told[:size])
+        told = told[size:] + (chance.sample(told[:size], 1) if chance.random() < 0.5 and len(told) > size else [])
+        for account_no in ("A1", "A2"):
+            async with db.transaction() as session:
+                rows = (
+                    await session.execute(
+                        text(
+                            "SELECT waybill_no, account_no, status, occurred_at, as_of FROM overview_parcels "
+                            "WHERE account_no = :account_no ORDER BY occurred_at DESC, waybill_no"
+                        ),
+                        {"account_no": account_no},
+                    )
+                ).all()
+            shown = [{**row._asdict(), "occurred_at": instant_text(row.occurred_at)} for row in rows[:20]]
+            as_of = [one.pop("as_of") for one in shown] and instant_text(max(row.as_of for row in rows))
+            assert (await page(web, account_no))["parcels"]["items"] == shown
+            assert not shown or (await page(web, account_no))["parcels"]["as_of"] == as_of
+    assert len((await page(web, "A1"))["parcels"]["items"]) == 20

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Literal
 
+import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.customer.customer_360 import latest_parcels
+from services.customer.customer_360.latest_parcels import SHOWN, ParcelLine
 from shared.db import before_commit, driver
 
 Section = Literal["movements", "tasks", "tickets"]
 Part = Literal["head", "tiers", "scores", "parcels", "movements", "tasks", "tickets"]
-PARCELS_SHOWN = 20
 
 _OPEN = """
 INSERT INTO account_360 (account_no) SELECT a FROM unnest($1::text[]) AS a ORDER BY a COLLATE "C" ON CONFLICT DO NOTHING"""
@@ -64,13 +66,20 @@ _PARCELS = f"""
 UPDATE account_360 p SET parcels = r.body
 FROM unnest($1::text[]) AS k (account_no), LATERAL (
     SELECT CASE WHEN count(*) > 0 THEN concat(
-        '{{"as_of":"', instant_text(max(l.as_of)), '","items":[',
-        string_agg(l.item, ',' ORDER BY l.occurred_at DESC, l.waybill_no), ']}}') END AS body
+        '{{"as_of":"', instant_text((SELECT max(as_of) FROM overview_parcels WHERE account_no = k.account_no)), '","items":[',
+        string_agg(json_build_object('waybill_no', l.waybill_no, 'account_no', l.account_no, 'status', l.status, 'occurred_at',
+                                     instant_text(l.occurred_at))::text, ',' ORDER BY l.occurred_at DESC, l.waybill_no),
+        ']}}') END AS body
     FROM (
-        SELECT o.item, o.as_of, o.occurred_at, o.waybill_no FROM overview_parcels o WHERE o.account_no = k.account_no
-        ORDER BY o.occurred_at DESC, o.waybill_no LIMIT {PARCELS_SHOWN}
+        SELECT o.waybill_no, o.account_no, o.status, o.occurred_at FROM overview_parcels o WHERE o.account_no = k.account_no
+        ORDER BY o.occurred_at DESC, o.waybill_no LIMIT {SHOWN}
     ) l
 ) r WHERE p.account_no = k.account_no"""
+
+_READ_PARCELS = "SELECT account_no, parcels FROM account_360 WHERE account_no = ANY($1::text[])"
+_WRITE_PARCELS = """
+UPDATE account_360 p SET parcels = k.body
+FROM unnest($1::text[], $2::text[]) AS k (account_no, body) WHERE p.account_no = k.account_no"""
 
 _RENDER: dict[Part, str] = {
     "head": _HEAD,
@@ -87,6 +96,7 @@ _RENDER: dict[Part, str] = {
 class _Touched:
     parts: dict[Part, set[str]] = field(default_factory=dict)
     months: set[tuple[str, date]] = field(default_factory=set)
+    parcels: dict[str, list[ParcelLine]] = field(default_factory=dict)
 
 
 def touch(session: AsyncSession, part: Part, accounts: Iterable[str]) -> None:
@@ -99,6 +109,13 @@ def touch_months(session: AsyncSession, months: Iterable[tuple[str, date]]) -> N
     _touched(session).months.update(months)
 
 
+def touch_parcels(session: AsyncSession, lines: Iterable[ParcelLine]) -> None:
+    """Have these lines put among the latest parcels of their accounts at the end of the transaction."""
+    of_account = _touched(session).parcels
+    for line in lines:
+        of_account.setdefault(line.account_no, []).append(line)
+
+
 def _touched(session: AsyncSession) -> _Touched:
     before_commit(session, _render)
     touched: _Touched = session.info.setdefault("account_360", _Touched())
@@ -107,15 +124,26 @@ def _touched(session: AsyncSession) -> _Touched:
 
 async def _render(session: AsyncSession) -> None:
     touched: _Touched = session.info.pop("account_360")
-    accounts = sorted({account_no for account_no, _ in touched.months}.union(*touched.parts.values()))
+    accounts = sorted({account_no for account_no, _ in touched.months}.union(touched.parcels, *touched.parts.values()))
     if not accounts:
         return
     await session.flush()
     connection = await driver(session)
-    await connection.execute(_OPEN, accounts)
-    await connection.execute(_LOCK, accounts)
+    if len(await connection.fetch(_LOCK, accounts)) < len(accounts):
+        await connection.execute(_OPEN, accounts)
+        await connection.execute(_LOCK, accounts)
     for part, touched_accounts in sorted(touched.parts.items()):
         await connection.execute(_RENDER[part], sorted(touched_accounts))
     if touched.months:
         months = sorted(touched.months)
         await connection.execute(_FREIGHT, [account_no for account_no, _ in months], [month for _, month in months])
+    await _add_parcels(connection, touched)
+
+
+async def _add_parcels(connection: asyncpg.Connection, touched: _Touched) -> None:
+    """Put lines among the latest parcels, except of accounts whose parcels have just been rendered whole."""
+    wanted = sorted(touched.parcels.keys() - touched.parts.get("parcels", set()))
+    if wanted:
+        rows = await connection.fetch(_READ_PARCELS, wanted)
+        bodies = [latest_parcels.with_lines(row["parcels"], touched.parcels[row["account_no"]]) for row in rows]
+        await connection.execute(_WRITE_PARCELS, [row["account_no"] for row in rows], bodies)

@@ -73,23 +73,23 @@ async def follow_events(session: AsyncSession, instant: datetime) -> None:
 
 
 _NEWEST = "SELECT max(month) FROM score_models"
-# No plan of this depends on how many scores the planner believes the newest month to have: it takes them for one row at first,
-# and would go through all jumps for each score.
+# No plan of this depends on how many scores the planner believes the newest month to have: it takes them for one row at first, and
+# would read the month once for each jump. The row of each account that changes is looked up by its key, and changed by its place.
 _FOLLOW = text(f"""
-WITH jumps AS MATERIALIZED ({JUMPED}), wanted AS (
-    SELECT account_no, 0 AS points FROM scores
-    WHERE month = :month AND jump > 0 AND account_no NOT IN (SELECT account_no FROM jumps)
-    UNION ALL
-    SELECT j.account_no, j.points FROM jumps j CROSS JOIN LATERAL (
-        SELECT jump FROM scores WHERE month = :month AND account_no = j.account_no OFFSET 0
-    ) AS s WHERE s.jump <> j.points
+WITH wanted AS MATERIALIZED (
+    SELECT account_no, coalesce(j.points, 0) AS points
+    FROM ({JUMPED}) AS j FULL JOIN (SELECT account_no, jump FROM scores WHERE month = :month AND jump > 0) AS s USING (account_no)
+    WHERE coalesce(j.points, 0) <> coalesce(s.jump, 0)
 ), changed AS (
     UPDATE scores s
     SET jump = w.points, risk = least(100, s.base_risk + w.points),
         version = s.version + CASE WHEN s.risk = least(100, s.base_risk + w.points) THEN 0 ELSE 1 END,
         at_risk_fen = s.clv_fen / 100 * least(100, s.base_risk + w.points)
             + s.clv_fen % 100 * least(100, s.base_risk + w.points) / 100
-    FROM wanted w WHERE s.month = :month AND s.account_no = w.account_no
+    FROM wanted w CROSS JOIN LATERAL (
+        SELECT ctid AS place FROM scores WHERE month = :month AND account_no = w.account_no OFFSET 0
+    ) AS found
+    WHERE s.ctid = found.place
     RETURNING s.account_no, old.risk AS was, new.risk
 )
 SELECT account_no FROM changed WHERE was <> risk ORDER BY account_no""")
