@@ -176,11 +176,11 @@ class Replay:
         for services in CLOCK_ORDER:
             await self._again(self._write_clock, services, instant)
             self._pause = POLL_SECONDS
-            while True:
-                seen = await self._again(self.settlement.glance, services)
-                if all(row["through"] >= instant for row in seen.values()):
-                    break
-                await self._wait(seen)
+            ran = await self._again(self.settlement.ran_through, services)
+            while min(ran.values()) < instant:
+                await self._wait(ran)
+                ran = await self._again(self.settlement.ran_through, services)
+            seen = await self._again(self.settlement.glance, services)
             if any(row["unsent"] or row["written"] != self._written.get(service) for service, row in seen.items()):
                 self._unsettled = True
                 if services != CLOCK_ORDER[-1]:

@@ -77,8 +77,13 @@ class Settlement:
             if partition[0] in topics
         )
 
+    async def ran_through(self, services: Sequence[str] = ()) -> dict[str, datetime]:
+        """Return up to which instant each service has run its schedules."""
+        rows = await self._each("SELECT through FROM schedule_state", services)
+        return {service: found[0]["through"] for service, found in rows.items()}
+
     async def glance(self, services: Sequence[str]) -> dict[str, asyncpg.Record]:
-        """Look at what these services have done so far, in one statement each: through, consumed, unsent, written.
+        """Look at what these services have consumed and published so far, in one statement each: consumed, unsent, written.
 
         It says that something still moves, cheaply; it never says that all has settled.
         """
@@ -86,8 +91,7 @@ class Settlement:
         return {service: found[0] for service, found in rows.items()}
 
     async def _read_schedules(self, reading: Reading) -> None:
-        rows = await self._each("SELECT through FROM schedule_state")
-        reading.through = {service: found[0]["through"] for service, found in rows.items()}
+        reading.through = await self.ran_through()
 
     async def _read_offsets(self, reading: Reading) -> None:
         for service, rows in (await self._each("SELECT * FROM consumer_offsets")).items():
@@ -118,8 +122,7 @@ class Settlement:
 
 
 _GLANCE = """
-SELECT (SELECT through FROM schedule_state) AS through,
-       (SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets) AS consumed,
+SELECT (SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets) AS consumed,
        (SELECT count(*) FROM outbox WHERE sent_at IS NULL) AS unsent,
        (SELECT coalesce(max(seq), 0) FROM outbox) AS written"""
 _OUTBOX = """

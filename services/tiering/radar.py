@@ -143,9 +143,10 @@ def _numbers(policy: policies.PolicyDocument, share: float, days_left: int) -> t
 
 
 # `judge` for all accounts and both rules; says whether the season's rule raised or cleared anything. The flat rule expects the
-# month before again, whatever the season, and raises whatever is projected below the line. Alerts are raised until some days
-# before the month's end; those that stand are judged on to its last day. Each step is computed once and kept: the planner would
-# put one step's formula into the next wherever it is named, and reckon for an account what it has reckoned a hundred times.
+# month before again, whatever the season, and raises whatever is projected below the line; what stands of it is only counted, so
+# it is not written again. Alerts are raised until some days before the month's end; those that stand are judged on to its last
+# day. Each step is computed once and kept: the planner would put one step's formula into the next wherever it is named, and
+# reckon for an account what it has reckoned a hundred times.
 _JUDGE = f"""
 WITH numbers AS (
     SELECT * FROM unnest($5::text[], $6::text[], $7::float8[], $8::integer[], $9::integer[], $10::integer[], $11::boolean[],
@@ -206,7 +207,7 @@ SELECT natural_id('radar/' || f.rule || '/' || f.account_no || '/' || to_char($1
        f.to_date_fen, f.expected_fen, round(f.expected_fen * f.share)::bigint, f.projected_fen, f.clear_from_fen,
        (f.expected_fen - f.projected_fen)::numeric * 100 <= f.expected_fen::numeric * f.fall_percent, f.basis, f.policy_version,
        f.branch_code, f.district_code, f.unit_code, 1
-FROM found f WHERE f.stands OR (f.on_course AND f.raises)
+FROM found f WHERE CASE WHEN NOT f.stands THEN f.on_course AND f.raises ELSE f.rule = 'season' OR NOT f.on_course END
 ON CONFLICT (month, account_no, rule) DO UPDATE
 SET kind = EXCLUDED.kind, state = EXCLUDED.state, cleared_at = EXCLUDED.cleared_at, judged_at = EXCLUDED.judged_at,
     raised_on = CASE WHEN r.state = 'open' THEN r.raised_on ELSE EXCLUDED.raised_on END,

@@ -486,7 +486,9 @@ async def test_the_latest_parcels_are_those_of_all_scans_however_they_come(db: D
         for step, status in enumerate(("CREATED", "PICKED_UP", "DELIVERED")):
             account_no = "A2" if chance.random() < 0.15 else "A1"
             instant = start + timedelta(hours=step, microseconds=chance.choice((0, 0, 1)))
-            told.append(deliver(scan(f"W{number}", status, instant, account_no), time=at("2018-03-05") + len(told) * timedelta(1)))
+            told.append(
+                deliver(scan(f"W{number}", status, instant, account_no), time=at("2018-03-05") + len(told) * timedelta(1))
+            )
     chance.shuffle(told)
     while told:
         size = chance.randrange(1, 12)

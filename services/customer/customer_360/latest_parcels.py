@@ -6,7 +6,7 @@ nothing else has to be read. Where a parcel leaves an account, one that was not 
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -31,7 +31,7 @@ def with_lines(body: str | None, lines: Sequence[ParcelLine]) -> str:
     Its `as_of` is the latest publication that named any parcel of the account. Instants are compared as text: all are in the
     time of Shanghai, with six digits after the second or none.
     """
-    section = {"as_of": "", "items": []} if body is None else orjson.loads(body)
+    section: dict[str, Any] = {"as_of": "", "items": []} if body is None else orjson.loads(body)
     items = {item["waybill_no"]: item for item in section["items"]}
     for line in lines:
         items[line.waybill_no] = {

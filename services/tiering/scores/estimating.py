@@ -107,8 +107,8 @@ def estimate(
 
 
 def _candidates(histories: Histories) -> dict[str, dict[str, Any]]:
-    k, regular = mbgcnbd.fit(histories)
-    _, memoryless = mbgcnbd.fit(histories, 1)
+    by_k = mbgcnbd.fits(histories)
+    k, memoryless, regular = len(by_k), by_k[0], by_k[-1]
     found = {
         "bg_nbd": _told(bgnbd.NAMES, bgnbd.fit(histories)),
         "pareto_nbd": _told(paretonbd.NAMES, paretonbd.fit(histories)),

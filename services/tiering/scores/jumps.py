@@ -73,8 +73,8 @@ async def follow_events(session: AsyncSession, instant: datetime) -> None:
 
 
 _NEWEST = "SELECT max(month) FROM score_models"
-# No plan of this depends on how many scores the planner believes the newest month to have: it takes them for one row at first, and
-# would read the month once for each jump. The row of each account that changes is looked up by its key, and changed by its place.
+# No plan of this depends on how many scores the planner believes the newest month to have: it takes them for one row at first,
+# and would read the month once for each jump. A row that changes is looked up by its key, and changed by its place.
 _FOLLOW = text(f"""
 WITH wanted AS MATERIALIZED (
     SELECT account_no, coalesce(j.points, 0) AS points

@@ -67,21 +67,25 @@ def objective(k: int, parameters: Array, histories: Histories) -> tuple[float, A
 
 
 def fit(histories: Histories, k: int | None = None) -> tuple[int, Fit]:
-    """Fit r, alpha, a, b, and k where it is not given: it grows as long as the likelihood does."""
-    scale = max(float(histories.weight @ histories.age / histories.customers) / 4, 1e-3)
+    """Fit r, alpha, a, b, and k where it is not given: the last of `fits`."""
+    found = fits(histories) if k is None else [_fitted(histories, k)]
+    return (len(found) if k is None else k), found[-1]
 
-    def fitted(k: int) -> Fit:
-        return maximise(lambda values: objective(k, values, histories), (0.7, scale / k, 0.8, 2.5), histories.customers)
 
-    if k is not None:
-        return k, fitted(k)
-    best, found = 1, fitted(1)
-    for more in range(2, MOST_K + 1):
-        other = fitted(more)
-        if other.log_likelihood <= found.log_likelihood:
+def fits(histories: Histories) -> list[Fit]:
+    """Return the fits of k = 1, 2, ... for as long as the likelihood grows."""
+    found = [_fitted(histories, 1)]
+    while len(found) < MOST_K:
+        other = _fitted(histories, len(found) + 1)
+        if other.log_likelihood <= found[-1].log_likelihood:
             break
-        best, found = more, other
-    return best, found
+        found.append(other)
+    return found
+
+
+def _fitted(histories: Histories, k: int) -> Fit:
+    scale = max(float(histories.weight @ histories.age / histories.customers) / 4, 1e-3)
+    return maximise(lambda values: objective(k, values, histories), (0.7, scale / k, 0.8, 2.5), histories.customers)
 
 
 def expected_purchases(k: int, parameters: tuple[float, ...], histories: Histories, horizon: float) -> Array:
