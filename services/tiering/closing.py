@@ -91,23 +91,25 @@ async def decide_month(session: AsyncSession, month: date, instant: datetime, bo
 
 
 async def decide_accounts(
-    session: AsyncSession, month: date, instant: datetime, book: PolicyBook, *, prepared: bool = False
+    session: AsyncSession, month: date, instant: datetime, book: PolicyBook, *, on_trial: bool = False
 ) -> int:
     """Decide all axes and movements of a month, which is what policies are compared by; returns the number of accounts.
 
-    A trial runs this on tables of its own, for each policy on what `prepare` has found once.
+    A trial runs this on tables of its own, for each policy on what `prepare` has found once, and keeps what it compares.
     """
-    accounts = await decisions.decide(session, month, instant, book, prepared=prepared)
-    await movements.detect(session, month, instant, book, prepared=prepared)
+    accounts = await decisions.decide(session, month, instant, book, on_trial=on_trial)
+    await movements.detect(session, month, instant, book, on_trial=on_trial)
     if is_quarter_end(month):
-        await quarter_movements.detect(session, month, instant, book)
+        await quarter_movements.detect(session, month, instant, book, on_trial=on_trial)
     return accounts
 
 
-async def prepare(session: AsyncSession, month: date, books: Sequence[PolicyBook]) -> None:
+async def prepare(session: AsyncSession, month: date, instant: datetime, books: Sequence[PolicyBook]) -> None:
     """Fill the session's own tables with what none of these policies changes of a month's close."""
     await decisions.prepare(session, month)
-    await movements.prepare(session, month, books)
+    await movements.prepare(session, month, instant, books)
+    if is_quarter_end(month):
+        await quarter_movements.prepare(session, month)
 
 
 # A close that is done again after a crash knows what was posted in between.

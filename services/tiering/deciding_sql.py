@@ -20,34 +20,44 @@ DIGEST = "sha256(record_send({}))"
 does not depend on settings, and has types and lengths in it, so that no two rows have one form."""
 
 
-def decide_statement(names: Sequence[str], *, at_quarter_end: bool, prepared: bool = False) -> str:
+def decide_statement(names: Sequence[str], *, at_quarter_end: bool, on_trial: bool = False) -> str:
     """Return the statement that decides a close, with the policy's numbers of these names.
 
-    Where they are `prepared`, what no policy changes (`inputs_of`) stands in tables of those names.
+    On trial, what no policy changes (`inputs_of`) stands in tables of those names, how long a value has stood is not asked, and
+    of a decision only what policies are compared by is kept: PostgreSQL does not work out columns that nobody asks for.
     """
-    inputs = {} if prepared else inputs_of(at_quarter_end=at_quarter_end)
+    inputs = {} if on_trial else inputs_of(at_quarter_end=at_quarter_end)
+    kept = ", ".join(TRIED_COLUMNS[: None if at_quarter_end else 4]) if on_trial else _COLUMNS
     found = "".join(f", {helpers + ', ' if helpers else ''}{name} AS ({query})" for name, (helpers, query) in inputs.items())
     return f"""
 WITH {numbers_cte(*names)}{found}{_RANKED if at_quarter_end else ""}, decided AS (
     SELECT CAST(:month AS date) AS month, j.account_no, {number("policy_version")} AS policy_version,
            CAST(:decided_at AS timestamptz) AS decided_at, j.branch_code, j.district_code, j.unit_code, j.opened_on,
            j.amount_fen, j.previous_fen, j.before_previous_fen, j.sum_fen, {_ZERO_MONTHS} AS zero_months, c.grade,
-           CASE WHEN p.grade = c.grade THEN p.grade_since ELSE CAST(:decided_at AS timestamptz) END AS grade_since,
+           {_NEVER if on_trial else _GRADE_SINCE} AS grade_since,
            {number("vip_top_n")} AS vip_top_n, {number("key_top_n")} AS key_top_n,
            {number("diamond_from_fen")} AS diamond_from_fen, {number("gold_from_fen")} AS gold_from_fen,
-           {_OF_QUARTER if at_quarter_end else _WITHIN_QUARTER}
+           {_of_quarter(_NEVER if on_trial else _TIER_SINCE) if at_quarter_end else _WITHIN_QUARTER}
     FROM judged j LEFT JOIN numbers n ON n.unit_code = j.branch_code
          CROSS JOIN LATERAL (SELECT CASE WHEN j.sum_fen >= 3 * {number("diamond_from_fen")} THEN 'diamond'
                                          WHEN j.sum_fen >= 3 * {number("gold_from_fen")} THEN 'gold' ELSE 'silver' END AS grade) c
-         LEFT JOIN decisions p ON p.month = :previous AND p.account_no = j.account_no
+         {"" if on_trial else _BEFORE}
          {_QUARTER_JOINS if at_quarter_end else ""}
+         {_QUARTER_BEFORE if at_quarter_end and not on_trial else ""}
     OFFSET 0
 )
-INSERT INTO decisions ({_COLUMNS}, decision_id, digest)
-SELECT {_COLUMNS}, natural_id('decision/' || account_no || '/' || to_char(month, 'YYYY-MM')), {DIGEST.format("d")}
+INSERT INTO decisions ({kept}{"" if on_trial else ", decision_id, digest"})
+SELECT {kept}{"" if on_trial else _NAMED}
 FROM decided d"""
 
 
+_NEVER = "CAST(NULL AS timestamptz)"
+_GRADE_SINCE = "CASE WHEN p.grade = c.grade THEN p.grade_since ELSE CAST(:decided_at AS timestamptz) END"
+_TIER_SINCE = """CASE WHEN q.service_tier = t.service_tier THEN q.tier_since
+                WHEN t.service_tier IS NOT NULL THEN CAST(:decided_at AS timestamptz) END"""
+_BEFORE = "LEFT JOIN decisions p ON p.month = :previous AND p.account_no = j.account_no"
+_QUARTER_BEFORE = "LEFT JOIN decisions q ON q.month = :quarter_before AND q.account_no = j.account_no"
+_NAMED = f", natural_id('decision/' || account_no || '/' || to_char(month, 'YYYY-MM')), {DIGEST.format('d')}"
 _COLUMNS = """
     month, account_no, policy_version, decided_at, branch_code, district_code, unit_code, opened_on, amount_fen, previous_fen,
     before_previous_fen, sum_fen, zero_months, grade, grade_since, vip_top_n, key_top_n, diamond_from_fen, gold_from_fen,
@@ -140,8 +150,7 @@ _QUARTER_JOINS = f"""LEFT JOIN ranked r ON r.account_no = j.account_no
          CROSS JOIN LATERAL (SELECT CASE WHEN r.service_tier IS NOT NULL THEN r.service_tier WHEN j.sum_fen > 0
                                          OR {number("zero_freight_is_general")} THEN 'general' END AS service_tier) t
          LEFT JOIN rights g ON g.unit = coalesce(n.unit_code, '') AND g.tier = t.service_tier
-         LEFT JOIN non_insured i ON i.unit = coalesce(n.unit_code, '') AND i.unit_code = j.unit_code
-         LEFT JOIN decisions q ON q.month = :quarter_before AND q.account_no = j.account_no"""
+         LEFT JOIN non_insured i ON i.unit = coalesce(n.unit_code, '') AND i.unit_code = j.unit_code"""
 
 
 def _share(percent: str) -> str:
@@ -149,10 +158,8 @@ def _share(percent: str) -> str:
     return f"((r.band_of::bigint * {number(percent)} + 99) / 100)"
 
 
-_OF_QUARTER = f"""j.sum_fen AS quarter_fen, t.service_tier, r.rank,
-           CASE WHEN q.service_tier = t.service_tier THEN q.tier_since
-                WHEN t.service_tier IS NOT NULL THEN CAST(:decided_at AS timestamptz) END AS tier_since,
-           j.previous_quarter_fen,
+def _of_quarter(tier_since: str) -> str:
+    return f"""j.sum_fen AS quarter_fen, t.service_tier, r.rank, {tier_since} AS tier_since, j.previous_quarter_fen,
            CASE WHEN r.band_place <= {_share("a_percent")} THEN 'A' WHEN r.band_place <= {_share("b_percent")} THEN 'B'
                 ELSE 'C' END AS band, r.band_place, r.band_of,
            coalesce(t.service_tier = 'general', false) AND j.sum_fen >= 3 * {number("focus_from_fen")} AS focus_general,
@@ -161,6 +168,8 @@ _OF_QUARTER = f"""j.sum_fen AS quarter_fen, t.service_tier, r.rank,
                AS special_claims,
            g.plan AS points_plan, {number("a_percent")} AS a_percent, {number("b_percent")} AS b_percent,
            {number("focus_from_fen")} AS focus_from_fen, {number("claims_from_fen")} AS claims_from_fen"""
+
+
 _WITHIN_QUARTER = """NULL::bigint AS quarter_fen, NULL::text AS service_tier, NULL::integer AS rank,
            NULL::timestamptz AS tier_since, NULL::bigint AS previous_quarter_fen, NULL::text AS band,
            NULL::integer AS band_place, NULL::integer AS band_of, NULL::boolean AS focus_general, NULL::boolean AS non_insured,
@@ -170,6 +179,8 @@ _WITHIN_QUARTER = """NULL::bigint AS quarter_fen, NULL::text AS service_tier, NU
 
 AXES = ("band", "focus_general", "green_channel", "special_claims", "points_plan")
 """What a quarter's close decides beside the tier."""
+TRIED_COLUMNS = ("month", "account_no", "branch_code", "grade", "service_tier", *AXES)
+"""What policies are compared by; within a quarter the first four."""
 
 
 def tiers_changed(*, at_quarter_end: bool) -> str:

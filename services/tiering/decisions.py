@@ -24,16 +24,16 @@ NUMBERS = (
 TIERS: tuple[Tier, ...] = ("vip", "key", "general")
 
 
-async def decide(session: AsyncSession, month: date, decided_at: datetime, book: PolicyBook, *, prepared: bool = False) -> int:
+async def decide(session: AsyncSession, month: date, decided_at: datetime, book: PolicyBook, *, on_trial: bool = False) -> int:
     """Decide for the accounts opened by the month's last day: grades, and at a quarter's end all other axes.
 
-    Returns how many; `prepared` says that `prepare` has run before.
+    Returns how many. On trial, `prepare` has run before and only what policies are compared by is kept.
     Source: T-01, T-02, T-04 to T-08, T-11, T-14, T-16, T-17, T-64.
     """
     # The planner's default of 4 MB would sort a million accounts on disk; this is given back with the transaction.
     await session.execute(text("SET LOCAL work_mem = '64MB'"))
     params = {**_months(month), "decided_at": decided_at, **book.params(*NUMBERS), **_rights(book), **_non_insured(book)}
-    statement = decide_statement(NUMBERS, at_quarter_end=is_quarter_end(month), prepared=prepared)
+    statement = decide_statement(NUMBERS, at_quarter_end=is_quarter_end(month), on_trial=on_trial)
     written = await session.execute(text(statement), params)
     return int(written.rowcount)  # type: ignore[attr-defined]
 

@@ -26,40 +26,36 @@ from shared.outbox import publish_query
 from shared.paging import PageRequest, paged
 
 
-async def detect(session: AsyncSession, month: date, instant: datetime, book: PolicyBook, *, prepared: bool = False) -> None:
-    """Find the movements of a month that is being closed, among all accounts with totals; `prepared`: see `prepare`.
+async def detect(session: AsyncSession, month: date, instant: datetime, book: PolicyBook, *, on_trial: bool = False) -> None:
+    """Find the movements of a month that is being closed, among all accounts with totals; on trial, those that `prepare` found.
 
     An account is judged also in months before its opening, by the numbers of the branch that it was decided in.
     Source: T-22, T-23, T-27.
     """
-    numbers = book.params(*_NUMBERS)
+    wide = "" if on_trial else f"recent AS ({_RECENT}), {_KINDS}, {_WIDE_AT_CLOSE}, "
+    opened = _open(on_trial=True) if on_trial else OPEN_FOUND
     await session.execute(
-        text(f"WITH {numbers_cte(*_NUMBERS)}{'' if prepared else f', recent AS ({_RECENT})'}{_FOUND_AT_CLOSE}{OPEN_FOUND}"),
-        {
-            **({"month": month, "previous": add_months(month, -1)} if prepared else _recent_months(month, [book])),
-            "most_raised": _most_raised(book),
-            "least_percent": min([numbers["fall_over_percent"], *numbers["branch_fall_over_percent"]]),
-            **numbers,
-            **opening(instant, month, book),
-        },
+        text(f"WITH {numbers_cte(*_NUMBERS)}, {wide}{_FOUND}, {opened}"),
+        {**_widest(month, [book]), **book.params(*_NUMBERS), **opening(instant, month, book)},
     )
 
 
-async def prepare(session: AsyncSession, month: date, books: Sequence[PolicyBook]) -> None:
-    """Fill the session's own table `recent` with what movements are found by, as far back as any of these policies looks."""
-    statement = f"INSERT INTO pg_temp.recent (account_no, current_fen, previous_fen, zero_months) {_RECENT}"
-    await session.execute(text(statement), _recent_months(month, books))
+async def prepare(session: AsyncSession, month: date, instant: datetime, books: Sequence[PolicyBook]) -> None:
+    """Fill the session's own table `wide`: what any of these policies may find a movement in, and where those accounts stand.
+
+    The accounts that the month's close judges stand in `judged` already.
+    """
+    params = {**_widest(month, books), "day": business_date(instant)}
+    await session.execute(text(f"INSERT INTO pg_temp.wide ({WIDE_COLUMNS}) {_WIDE_ON_TRIAL}"), params)
 
 
-def _recent_months(month: date, books: Sequence[PolicyBook]) -> dict[str, date]:
-    raised = max(_most_raised(book) for book in books)
-    return {"month": month, "previous": add_months(month, -1), "first": add_months(month, -max(raised, 1))}
-
-
-def _most_raised(book: PolicyBook) -> int:
-    numbers = book.params("zero_months_raised")
-    raised: int = max([numbers["zero_months_raised"], *numbers["branch_zero_months_raised"]])
-    return raised
+def _widest(month: date, books: Sequence[PolicyBook]) -> dict[str, Any]:
+    """Return the parameters of `recent` and of the widest numbers of all branches."""
+    numbers = [book.params(*_NUMBERS) for book in books]
+    raised = max(max([one["zero_months_raised"], *one["branch_zero_months_raised"]]) for one in numbers)
+    percent = min(min([one["fall_over_percent"], *one["branch_fall_over_percent"]]) for one in numbers)
+    months = {"month": month, "previous": add_months(month, -1), "first": add_months(month, -max(raised, 1))}
+    return {**months, "most_raised": raised, "least_percent": percent}
 
 
 def publish_detected(session: AsyncSession, month: date, instant: datetime) -> None:
@@ -142,30 +138,63 @@ _RECENT = f"""
                AS zero_months
     FROM month_totals WHERE month BETWEEN :first AND :month GROUP BY account_no"""
 
-# Few accounts are found by the widest numbers of all branches; only those are asked which branch's numbers are theirs. Their
-# decisions are looked up one by one (OFFSET 0): the planner takes a month that was just decided for one row, and reads it whole.
-_FOUND_AT_CLOSE = f""", kinds AS (
+# Few accounts are found by the widest numbers of all branches; only those are asked which branch's numbers are theirs.
+_KINDS = f"""kinds AS (
     SELECT j.*, {KIND.format(raised="CAST(:most_raised AS integer)", percent="CAST(:least_percent AS integer)")} AS wide_kind
     FROM recent j
-), found AS (
+)"""
+
+# Decisions are looked up one by one (OFFSET 0): the planner takes a month that was just decided for one row, and reads it whole.
+# Not on trial: there decisions have no index, and their tables are analyzed.
+_WIDE_AT_CLOSE = """wide AS (
+    SELECT j.*, d.branch_code AS decided_branch
+    FROM kinds j
+         LEFT JOIN LATERAL (SELECT branch_code FROM decisions WHERE month = :month AND account_no = j.account_no OFFSET 0) d
+             ON true
+    WHERE j.wide_kind IS NOT NULL OFFSET 0
+)"""
+
+WIDE_COLUMNS = "account_no, current_fen, previous_fen, zero_months, decided_branch, branch_code, outlet_code, district_code"
+_WIDE_ON_TRIAL = f"""
+WITH {DISTRICTS}, recent AS ({_RECENT}), {_KINDS}
+SELECT j.account_no, j.current_fen, j.previous_fen, j.zero_months, a.branch_code AS decided_branch, p.branch_code, p.outlet_code,
+       d.district_code
+FROM kinds j LEFT JOIN judged a ON a.account_no = j.account_no
+     LEFT JOIN {PLACED_ONE.format(account="j.account_no")} AS p ON true LEFT JOIN districts d ON d.branch_code = p.branch_code
+WHERE j.wide_kind IS NOT NULL"""
+
+_FOUND = f"""found AS (
     SELECT * FROM (
         SELECT j.account_no, CAST(:month AS date) AS month, 1 AS revision, j.zero_months, j.previous_fen, j.current_fen,
                {KIND.format(raised=number("zero_months_raised"), percent=number("fall_over_percent"))} AS kind,
                {number("policy_version")} AS policy_version
-        FROM kinds j
-             LEFT JOIN LATERAL (SELECT branch_code FROM decisions WHERE month = :month AND account_no = j.account_no OFFSET 0) d
-                 ON true
-             LEFT JOIN numbers n ON n.unit_code = d.branch_code
-        WHERE j.wide_kind IS NOT NULL OFFSET 0
-    ) AS wide WHERE kind IS NOT NULL
-), """
+        FROM wide j LEFT JOIN numbers n ON n.unit_code = j.decided_branch
+        OFFSET 0
+    ) AS judged_as WHERE kind IS NOT NULL
+)"""
 
 _COLUMNS = """
     account_no, month, revision, kind, zero_months, previous_fen, current_fen, decided_previous_fen, decided_current_fen, state,
     detected_at, judged_at, policy_version, service_tier, branch_code, district_code, outlet_code, unit_code, version, priority,
     responsible_role, responsible_unit, in_person, assist"""
 
-OPEN_FOUND = f"""{DISTRICTS}, {MATRIX}, opened AS (
+_TRIED_COLUMNS = "account_no, kind, branch_code, responsible_role"
+"""What policies are compared by."""
+
+_NAMED = f""", natural_id('movement/' || account_no || '/' || to_char(month, 'YYYY-MM') || '/' || revision),
+       natural_id('movement-decision/' || account_no || '/' || to_char(month, 'YYYY-MM') || '/' || revision),
+       {DIGEST.format("o")},
+       coalesce(CAST(:known_seq AS bigint), (SELECT c.known_seq FROM month_closes c WHERE c.month = :last_closed))"""
+
+_STANDS = f"""LEFT JOIN {PLACED_ONE.format(account="f.account_no")} AS p ON true
+         LEFT JOIN districts d ON d.branch_code = p.branch_code"""
+_STANDS_ON_TRIAL = "JOIN wide p ON p.account_no = f.account_no CROSS JOIN LATERAL (SELECT p.district_code) AS d"
+
+
+def _open(*, on_trial: bool) -> str:
+    """Return the statement after the CTE `found`; on trial, where those accounts stand has been found, and little is kept."""
+    kept = _TRIED_COLUMNS if on_trial else _COLUMNS
+    return f"""{MATRIX}, opened AS (
     SELECT f.account_no, f.month, f.revision, f.kind, CASE WHEN f.kind = 'zero_month' THEN f.zero_months END AS zero_months,
            f.previous_fen, f.current_fen, f.previous_fen AS decided_previous_fen, f.current_fen AS decided_current_fen,
            'open' AS state, CAST(:instant AS timestamptz) AS detected_at, CAST(:instant AS timestamptz) AS judged_at,
@@ -174,21 +203,20 @@ OPEN_FOUND = f"""{DISTRICTS}, {MATRIX}, opened AS (
            who.responsible_role, who.responsible_unit, who.in_person, who.assist
     FROM found f
          LEFT JOIN LATERAL (SELECT service_tier, quarter_fen, focus_from_fen FROM decisions
-                            WHERE month = :quarter_month AND account_no = f.account_no OFFSET 0) t ON true
-         LEFT JOIN {PLACED_ONE.format(account="f.account_no")} AS p ON true
-         LEFT JOIN districts d ON d.branch_code = p.branch_code
+                            WHERE month = :quarter_month AND account_no = f.account_no {"" if on_trial else "OFFSET 0"}) t ON true
+         {_STANDS_ON_TRIAL if on_trial else _STANDS}
          CROSS JOIN LATERAL (
              SELECT coalesce(t.service_tier, 'general') AS service_tier, p.branch_code, p.outlet_code, d.district_code,
                     coalesce(t.quarter_fen >= 3 * t.focus_from_fen, false) AS priority) AS here
          CROSS JOIN {responsible("f.kind", "here.service_tier", "here")} AS who
     OFFSET 0
 )
-INSERT INTO movements ({_COLUMNS}, movement_id, decision_id, digest, known_seq)
-SELECT {_COLUMNS}, natural_id('movement/' || account_no || '/' || to_char(month, 'YYYY-MM') || '/' || revision),
-       natural_id('movement-decision/' || account_no || '/' || to_char(month, 'YYYY-MM') || '/' || revision),
-       {DIGEST.format("o")},
-       coalesce(CAST(:known_seq AS bigint), (SELECT c.known_seq FROM month_closes c WHERE c.month = :last_closed))
+INSERT INTO movements ({kept}{"" if on_trial else ", movement_id, decision_id, digest, known_seq"})
+SELECT {kept}{"" if on_trial else _NAMED}
 FROM opened o ORDER BY account_no, month"""
+
+
+OPEN_FOUND = f"{DISTRICTS}, {_open(on_trial=False)}"
 """Opens what a CTE `found` lists, with the tier in force and the place of the account on the run's day (see `opening`)."""
 
 

@@ -27,13 +27,23 @@ from shared.paging import PageRequest, paged
 NUMBERS = ("quarter_judged", "riser_n", "decliner_n", "rise_percent", "quarter_fall_percent")
 
 
-async def detect(session: AsyncSession, month: date, instant: datetime, book: PolicyBook) -> None:
+async def detect(session: AsyncSession, month: date, instant: datetime, book: PolicyBook, *, on_trial: bool = False) -> None:
     """Find the movements of the quarter that ends with a month, from the decisions of its close.
 
+    On trial, places stand in `moved`, and only what policies are compared by is kept.
     Source: T-15, T-24, T-25, T-26, T-34, T-35.
     """
-    params = {"month": month, "base_start": add_months(month, -5), "quarter": quarter_start(month), "instant": instant}
-    await session.execute(text(_DETECT), {**params, **book.params(*NUMBERS), **matrix.params(book)})
+    params = {**_months(month), "instant": instant, **book.params(*NUMBERS), **matrix.params(book)}
+    await session.execute(text(_detect(on_trial=on_trial)), params)
+
+
+async def prepare(session: AsyncSession, month: date) -> None:
+    """Fill the session's own table `moved` with those of the `judged` accounts that rose or fell, and their places in that."""
+    await session.execute(text(f"INSERT INTO pg_temp.moved ({MOVED_COLUMNS}) {_MOVED}"), _months(month))
+
+
+def _months(month: date) -> dict[str, date]:
+    return {"month": month, "base_start": add_months(month, -5), "quarter": quarter_start(month)}
 
 
 def publish_detected(session: AsyncSession, month: date, instant: datetime) -> None:
@@ -128,17 +138,40 @@ _COLUMNS = """
     branch_code, district_code, outlet_code, unit_code, responsible_role, responsible_unit, in_person, assist, riser_n,
     decliner_n, rise_percent, fall_percent"""
 
-_DETECT = f"""
-WITH {numbers_cte(*NUMBERS)}, {MATRIX}, compared AS (
+_TRIED_COLUMNS = "account_no, kind, branch_code, responsible_role"
+"""What policies are compared by."""
+
+_COMPARED = """
     SELECT d.account_no, d.opened_on, CAST(:quarter AS date) AS quarter, CAST(:base_start AS date) AS base_start,
-           d.policy_version, coalesce(d.service_tier, 'general') AS service_tier, d.branch_code, d.district_code,
-           nullif(d.unit_code, d.branch_code) AS outlet_code, d.unit_code, d.focus_from_fen,
-           d.previous_quarter_fen AS previous_fen, d.quarter_fen AS current_fen
-    FROM decisions d
-    WHERE d.month = :month AND d.branch_code IS NOT NULL AND d.previous_quarter_fen <> d.quarter_fen
+           d.branch_code, d.district_code, nullif(d.unit_code, d.branch_code) AS outlet_code, d.unit_code,
+           d.previous_quarter_fen AS previous_fen, d.{current} AS current_fen{of_policy}
+    FROM {accounts} d
+    WHERE d.branch_code IS NOT NULL AND d.previous_quarter_fen <> d.{current}"""
+_OF_POLICY = "d.policy_version, coalesce(d.service_tier, 'general') AS service_tier, d.focus_from_fen"
+
+_PLACED_AT_CLOSE = f"""compared AS ({_COMPARED.format(accounts="decisions", current="quarter_fen", of_policy=f", {_OF_POLICY}")}
+          AND d.month = :month
 ), placed AS (
     SELECT c.*, {_PLACES} FROM compared c
-), kinds AS (
+)"""
+
+MOVED_COLUMNS = (
+    "account_no, opened_on, quarter, base_start, branch_code, district_code, outlet_code, unit_code, previous_fen, current_fen, "
+    "place"
+)
+_MOVED = f"""
+WITH compared AS ({_COMPARED.format(accounts="judged", current="sum_fen", of_policy="")})
+SELECT c.*, {_PLACES} FROM compared c"""
+_PLACED_ON_TRIAL = f"""placed AS (
+    SELECT m.*, {_OF_POLICY} FROM moved m JOIN decisions d ON d.month = :month AND d.account_no = m.account_no
+)"""
+
+
+def _detect(*, on_trial: bool) -> str:
+    """Return the statement that finds a quarter's movements; on trial, what no policy changes is found, and little is kept."""
+    kept = _TRIED_COLUMNS if on_trial else _COLUMNS
+    return f"""
+WITH {numbers_cte(*NUMBERS)}, {MATRIX}, {_PLACED_ON_TRIAL if on_trial else _PLACED_AT_CLOSE}, kinds AS (
     SELECT p.*, {number("riser_n")} AS riser_n, {number("decliner_n")} AS decliner_n, {number("rise_percent")} AS rise_percent,
            {number("quarter_fall_percent")} AS fall_percent, {_kind(_OF_BOOK)} AS kind
     FROM placed p LEFT JOIN numbers n ON n.unit_code = p.branch_code WHERE {number("quarter_judged")} OFFSET 0
@@ -151,10 +184,13 @@ WITH {numbers_cte(*NUMBERS)}, {MATRIX}, compared AS (
     FROM kinds k CROSS JOIN {responsible("k.kind", "k.service_tier", "k")} AS who
     WHERE k.kind IS NOT NULL OFFSET 0
 )
-INSERT INTO quarter_movements ({_COLUMNS}, movement_id, decision_id, digest)
-SELECT {_COLUMNS}, natural_id('quarter-movement/' || account_no || '/' || to_char(quarter, 'YYYY-"Q"Q')),
-       natural_id('quarter-movement-decision/' || account_no || '/' || to_char(quarter, 'YYYY-"Q"Q')), {DIGEST.format("f")}
+INSERT INTO quarter_movements ({kept}{"" if on_trial else ", movement_id, decision_id, digest"})
+SELECT {kept}{"" if on_trial else _NAMED}
 FROM found f ORDER BY account_no"""
+
+
+_NAMED = f""", natural_id('quarter-movement/' || account_no || '/' || to_char(quarter, 'YYYY-"Q"Q')),
+       natural_id('quarter-movement-decision/' || account_no || '/' || to_char(quarter, 'YYYY-"Q"Q')), {DIGEST.format("f")}"""
 
 _OF_ROW = {name: f"p.{name}" for name in ("riser_n", "decliner_n", "rise_percent", "fall_percent")}
 

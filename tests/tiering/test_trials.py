@@ -17,7 +17,7 @@ from services.tiering.replaying import SHADOWED
 from services.tiering.trials import requests as trials
 from services.tiering.trials import whatif
 from shared.clock import SHANGHAI
-from shared.db import Scope
+from shared.db import Database, Scope
 from shared.months import add_months, month_text
 from tests.tiering.make import World, account, at, charge
 
@@ -44,6 +44,7 @@ focus_from_fen = 1_000
 """
 CONTENT = {name: value for name, value in tomllib.loads(TRIED).items() if name != "policy_version"}
 EVERYBODY = Scope(everything=True)
+_LIMIT = text("SHOW idle_in_transaction_session_timeout")
 MONTHS = [add_months(date(2018, 2, 1), n) for n in range(10)]
 
 
@@ -122,6 +123,18 @@ async def test_both_sides_are_what_the_close_decides(world: World) -> None:
         expected = await decided(world, make_book(versions, published.tree), MONTHS)
         assert {key[2] for key in expected} >= {*whatif.AXES, "monthly", "quarterly", "tasks"}
         assert shown(units, side) == expected, side
+
+
+async def test_a_part_that_is_ready_first_may_wait_for_the_other(world: World) -> None:
+    own = Database(world.db.service, world.db.url, "worker", 1)
+    try:
+        async with own.transaction(isolation="REPEATABLE READ") as session:
+            limits = [(await session.execute(_LIMIT)).scalar_one()]
+            await whatif.part(session, {}, MONTHS)
+            limits.append((await session.execute(_LIMIT)).scalar_one())
+    finally:
+        await own.close()
+    assert limits == ["1min", "0"]
 
 
 def test_months_are_done_in_two_parts_the_second_beginning_with_a_quarter() -> None:

@@ -1,9 +1,10 @@
 """A policy tried on real history (规则试算): the closes of past months, decided once by today's policy and once by the other.
 
 The very statements of the close run, on one snapshot: temporary tables of the same names stand before the real ones, so that
-nothing that is in force is read as a decision or written. Freight, places and ranks are the same whatever the policy, so each
-month's are found once and both sides decide on them. The months are done in two parts at once, on a connection each. Months that
-no later close looks back to are dropped, so that the length of the history does not matter.
+nothing that is in force is read as a decision or written. Freight, places, ranks and the accounts that movements may be found in
+are the same whatever the policy, so each month's are found once and both sides decide on them; of what they decide, only the
+columns that are compared are kept. The months are done in two parts at once, on a connection each. Months that no later close
+looks back to are dropped, so that the length of the history does not matter.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.tiering import closing
+from services.tiering import closing, decisions
 from services.tiering.deciding_sql import INPUT_COLUMNS
 from services.tiering.placement import ROOT_UNIT
 from services.tiering.policies.book import PolicyBook
@@ -31,9 +32,7 @@ DECIDED = "decisions"
 COMPARED = ("movements", "quarter_movements")
 """Shadowed tables that are compared after each close and then emptied."""
 RULE_SETS = {"movements": "monthly", "quarter_movements": "quarterly"}
-INPUTS = (*INPUT_COLUMNS, "recent")
-"""What both sides decide on: tables that are filled once a month."""
-LOOK_BACK = 3
+LOOK_BACK = 2
 """Months that a close may look back to among the decisions."""
 AXES = {
     "service_tier": ("none", "general", "key", "vip"),
@@ -109,15 +108,19 @@ async def part(session: AsyncSession, books: Mapping[str, PolicyBook], months: S
     """Make a part's tables in the session's transaction; its connection is for this trial alone."""
     connection = await driver(session)
     await connection.execute("SET temp_buffers = '64MB'")  # before the first temporary table
-    await connection.execute("SET LOCAL search_path = trial, public, pg_catalog")
+    # The part that is ready first waits for the other one.
+    await connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     await connection.execute("SET LOCAL work_mem = '64MB'")
     await connection.execute("SET LOCAL default_statistics_target = 1")  # the planner needs to know how many rows, no more
     for side in SIDES:
         for table in (DECIDED, *COMPARED):
-            parts = " PARTITION BY LIST (month)" if table == DECIDED else ""
-            made = f"CREATE TEMP TABLE {side}_{table} (LIKE public.{table} INCLUDING DEFAULTS){parts} ON COMMIT DROP"
-            await connection.execute(made)
-    for table, columns in _INPUTS.items():
+            # As a query's result every column may be null: only those that are compared are filled.
+            await connection.execute(f"CREATE TEMP TABLE {side}_{table} ON COMMIT DROP AS SELECT * FROM public.{table} LIMIT 0")
+    for side in SIDES:
+        await connection.execute(f"ALTER TABLE pg_temp.{side}_{DECIDED} RENAME TO {side}_shape")
+        made = f"CREATE TEMP TABLE {side}_{DECIDED} (LIKE pg_temp.{side}_shape) PARTITION BY LIST (month) ON COMMIT DROP"
+        await connection.execute(made)
+    for table, columns in INPUTS.items():
         await connection.execute(f"CREATE TEMP TABLE {table} ON COMMIT DROP AS SELECT {columns} FROM public.decisions LIMIT 0")
     await connection.execute(_TRIAL_ACCOUNTS)
     return Part(session, connection, books, months)
@@ -150,24 +153,35 @@ async def run(parts: Sequence[Part], progress: Progress) -> Shown:
 
 
 async def _run(one: Part, shown: Shown, last: date, one_more: Callable[[], Awaitable[None]]) -> None:
-    """Decide a part's months; that of the quarter before them too, so that movements have the tier that was in force."""
-    await _close(one, add_months(quarter_start(one.months[0]), -1))
+    """Decide a part's months; those of the quarter before them too, so that movements have the tier that was in force."""
+    before = add_months(quarter_start(one.months[0]), -1)
+    await _empty(one)
+    await decisions.prepare(one.session, before)
+    await _decide(one, before, decisions.decide)
     for month in one.months:
-        await _close(one, month)
+        await _empty(one)
+        await closing.prepare(one.session, month, _closed_at(month), list(one.books.values()))
+        await _decide(one, month, closing.decide_accounts)
         await _compare(one.connection, shown, month, is_last=month == last)
         await one_more()
 
 
-async def _close(one: Part, month: date) -> None:
-    """Decide a month on both sides' tables, on what is found once."""
-    instant = datetime.combine(add_months(month, 1), time(0, 30), SHANGHAI)
-    await one.connection.execute(f"TRUNCATE {', '.join(f'pg_temp.{table}' for table in INPUTS)}")
-    await closing.prepare(one.session, month, list(one.books.values()))
-    await one.connection.execute(f"ANALYZE {', '.join(f'pg_temp.{table}' for table in INPUTS)}")
+def _closed_at(month: date) -> datetime:
+    return datetime.combine(add_months(month, 1), time(0, 30), SHANGHAI)
+
+
+async def _empty(one: Part) -> None:
+    await one.connection.execute(f"TRUNCATE {_ALL_INPUTS}")
+
+
+async def _decide(one: Part, month: date, decide: Callable[..., Awaitable[int]]) -> None:
+    """Decide a month on both sides' tables, on what has been found once."""
+    await one.connection.execute(f"ANALYZE {_ALL_INPUTS}")
     for side in SIDES:
         await _forget(one.connection, side, month)
         async with _in_force(one.connection, side):
-            await closing.decide_accounts(one.session, month, instant, one.books[side], prepared=True)
+            await decide(one.session, month, _closed_at(month), one.books[side], on_trial=True)
+        await one.connection.execute(f"ANALYZE pg_temp.{_partition(side, month)}")
 
 
 @asynccontextmanager
@@ -220,13 +234,17 @@ def _partition(side: str, month: date) -> str:
     return f"{side}_{DECIDED}_{month:%Y_%m}"
 
 
-_INPUTS = {
+INPUTS = {
     "judged": INPUT_COLUMNS["judged"],
     "placed_in": "account_no, branch_code, district_code, 0::bigint AS in_branch, 0::bigint AS in_district",
     "sizes": INPUT_COLUMNS["sizes"],
-    "recent": "account_no, amount_fen AS current_fen, previous_fen, zero_months",
+    "wide": "account_no, amount_fen AS current_fen, previous_fen, zero_months, branch_code AS decided_branch, branch_code, "
+    "branch_code AS outlet_code, district_code",
+    "moved": "account_no, opened_on, month AS quarter, month AS base_start, branch_code, district_code, "
+    "branch_code AS outlet_code, unit_code, previous_fen, amount_fen AS current_fen, 0::bigint AS place",
 }
-"""The columns of INPUTS, with the types that a decision has."""
+"""What both sides decide on: tables that are filled once a month, and their columns with the types that a decision has."""
+_ALL_INPUTS = ", ".join(f"pg_temp.{table}" for table in INPUTS)
 # Kept until the results are written, in a transaction of their own.
 _TRIAL_ACCOUNTS = """
 CREATE TEMP TABLE trial_accounts (account_no text, month date, axis text, unit_code text, today text, tried text)"""
