@@ -2,8 +2,8 @@
 
 FastAPI opens three exit stacks per request and solves a graph of dependencies; for a read of one row that is a third of the time.
 An operation marked with `answered_directly` takes the request and values of its path, and nothing else. It is in the OpenAPI
-document, in the access policy and in the metrics as any other; the caller is authorized first, and refusals are the same: a value
-of the path that is not valid goes the usual way.
+document, in the access policy and in the metrics as any other; the caller is authorized first, and refusals are the same: a
+request with a query, or with a value of the path that is not valid, goes the usual way.
 """
 
 from collections.abc import Awaitable, Callable
@@ -35,6 +35,9 @@ def answer(route: APIRoute, usual: ASGIApp, authorize: Callable[[Request], Await
     name = needed.request_param_name or "request"
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["query_string"]:
+            await usual(scope, receive, send)
+            return
         given = scope["path_params"]
         values: dict[str, Any] = {}
         for field in needed.path_params:

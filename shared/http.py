@@ -21,12 +21,13 @@ not let them do the operation.
 
 import hashlib
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Set
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Path, Query, Request, Response, params
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from sqlalchemy import text
@@ -194,9 +195,11 @@ class Route(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Any]:
         """Wrap the handler, which returns when the answer is rendered and before the session commits."""
         handle = super().get_route_handler()
+        known = frozenset(one.alias for one in get_flat_params(self.dependant) if isinstance(one.field_info, params.Query))
 
         async def answer(request: Request) -> Response:
             request.scope["crm.caller"] = await _authorize(request)
+            _refuse_unknown(request.query_params.keys() - known, known)
             try:
                 response: Response = await handle(request)
             except idempotency.Replay as first:
@@ -208,6 +211,14 @@ class Route(APIRoute):
             return response
 
         return answer
+
+
+def _refuse_unknown(unknown: Set[str], known: Set[str]) -> None:
+    """Refuse parameters that the operation does not have: a filter with a slip in its name would quietly show everything."""
+    if unknown:
+        allowed = ", ".join(f"`{name}`" for name in sorted(known)) or "none"
+        shown = ", ".join(f"`{name[:40]}`" for name in sorted(unknown)[:3])
+        raise Invalid(f"There is no parameter {shown} here; allowed: {allowed}.", "unknown-parameter")
 
 
 def Router(*rooms: APIRouter) -> APIRouter:  # noqa: N802 - reads like the class it makes

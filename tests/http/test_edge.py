@@ -152,3 +152,14 @@ async def test_probes(toy: Toy) -> None:
     await toy.client.get("/v1/open", headers=toy.bearer())
     metrics = (await toy.client.get("/metrics")).text
     assert 'crm_http_requests_total{method="GET",route="tickets.read_open",service="tickets",status="200"}' in metrics
+
+
+async def test_a_parameter_that_an_operation_does_not_have_is_refused_by_name(toy: Toy) -> None:
+    """A filter with a slip in its name would show everything, and a write with one would do something else than was meant."""
+    answer = await toy.client.get("/v1/rows?unti=B1&limit=3", headers=toy.bearer())
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/unknown-parameter")
+    assert answer.json()["detail"] == "There is no parameter `unti` here; allowed: `cursor`, `limit`, `q`, `unit`."
+    answer = await toy.client.get("/v1/bare?x=1", headers=toy.bearer())
+    assert (answer.status_code, answer.json()["detail"]) == (422, "There is no parameter `x` here; allowed: none.")
+    answer = await toy.client.post("/v1/rows?name=a", json={"name": "a"}, headers=toy.bearer())
+    assert (answer.status_code, await toy.rows("a")) == (422, 0)
