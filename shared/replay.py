@@ -9,7 +9,8 @@ Everything it does may be done twice: after a kill it repeats the last S and pub
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
@@ -34,6 +35,8 @@ POLL_SECONDS, LONGEST_POLL_SECONDS = 0.002, 0.015
 """A quiet day settles in milliseconds; while a busy one does, asking often would only take its processor time."""
 CHUNK = 20_000
 """Records sent at once: every sending has its time limit."""
+SURE_SHARE = 0.5
+"""So much of what a wait took of late nobody asks: the answer would be no, and asking takes the services' processor time."""
 QUIET_SECONDS = 0.3
 """Nothing has moved for so long: time to look at everything, also for what has stopped."""
 T = TypeVar("T")
@@ -115,6 +118,7 @@ class Replay:
         self._written: dict[str, int] = {}
         self._seen: object = None
         self._pause = POLL_SECONDS
+        self._took: dict[str, float] = {}
         self._ends: dict[Partition, int] = {}
         """Where the logs are known to end, at the least."""
         self._unsettled = True
@@ -175,11 +179,11 @@ class Replay:
         """
         for services in CLOCK_ORDER:
             await self._again(self._write_clock, services, instant)
-            self._pause = POLL_SECONDS
-            ran = await self._again(self.settlement.ran_through, services)
-            while min(ran.values()) < instant:
-                await self._wait(ran)
+            async with self._waiting(f"clock of {services[0]}"):
                 ran = await self._again(self.settlement.ran_through, services)
+                while min(ran.values()) < instant:
+                    await self._wait(ran)
+                    ran = await self._again(self.settlement.ran_through, services)
             seen = await self._again(self.settlement.glance, services)
             if any(row["unsent"] or row["written"] != self._written.get(service) for service, row in seen.items()):
                 self._unsettled = True
@@ -192,22 +196,39 @@ class Replay:
         Glances at those who have not read as far as the logs are known to go; the full reading, which alone has the say, is taken
         when there are none left, or when nothing has moved for a while.
         """
-        self._pause, behind = POLL_SECONDS, tuple(self._databases)
-        while True:
-            seen = await self._again(self.settlement.glance, behind)
-            behind = tuple(service for service in behind if self._is_behind(service, seen[service]))
-            if not behind or (seen == self._seen and time.monotonic() - self._moved_at > QUIET_SECONDS):
-                reading = await self._again(self.settlement.read)
-                self._ends = reading.ends
-                if self.settlement.is_settled(reading, instant, services):
-                    self._written, self._unsettled = reading.written, False
-                    return
-                behind = tuple(self._databases)
-            await self._wait(seen)
+        async with self._waiting("the clock's effects" if services else "a window"):
+            behind = tuple(self._databases)
+            while True:
+                seen = await self._again(self.settlement.glance, behind)
+                behind = tuple(service for service in behind if self._is_behind(service, seen[service]))
+                if not behind or (seen == self._seen and time.monotonic() - self._moved_at > QUIET_SECONDS):
+                    reading = await self._again(self.settlement.read)
+                    self._ends = reading.ends
+                    if self.settlement.is_settled(reading, instant, services):
+                        self._written, self._unsettled = reading.written, False
+                        return
+                    behind = tuple(self._databases)
+                await self._wait(seen)
 
     def _is_behind(self, service: str, seen: asyncpg.Record) -> bool:
         topics = self._subscribed[service]
         return bool(seen["unsent"] or seen["consumed"] < sum(end for (topic, _), end in self._ends.items() if topic in topics))
+
+    @asynccontextmanager
+    async def _waiting(self, what: str) -> AsyncIterator[None]:
+        """Begin a wait: rest for a share of what it took of late, and note what it takes now."""
+        began, took = time.monotonic(), self._took.get(what, 0.0)
+        self._pause = POLL_SECONDS
+        await self._rest(SURE_SHARE * took)
+        yield
+        self._took[what] = took + (time.monotonic() - began - took) / 4
+
+    async def _rest(self, seconds: float) -> None:
+        """Make the coming window, and sleep for what is left of the time."""
+        until = time.monotonic() + seconds
+        if self._ahead is not None:
+            self._ahead.work(seconds)
+        await asyncio.sleep(max(0.0, until - time.monotonic()))
 
     async def _wait(self, seen: object) -> None:
         """Wait a little; end the replay when nothing at all has moved for a minute."""
@@ -217,8 +238,7 @@ class Replay:
             raise ReplayError(
                 f"the replay has not moved for {STALLED_SECONDS} s (see the logs under .local/); start again to go on from there"
             )
-        if self._ahead is None or not self._ahead.work(self._pause):
-            await asyncio.sleep(self._pause)
+        await self._rest(self._pause)
         self._pause = min(self._pause * 1.5, LONGEST_POLL_SECONDS)
 
     async def _again(self, ask: Callable[..., Awaitable[T]], *args: Any) -> T:
