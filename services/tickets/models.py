@@ -1,6 +1,6 @@
 """The tables of the tickets service: scans, parcels, tickets."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +27,7 @@ class Scan(Base):
     """
 
     __tablename__ = "scans"
+    __table_args__ = (Index("scans_by_time", "occurred_at", postgresql_using="brin"),)
     waybill_no: Mapped[str] = mapped_column(CODE, primary_key=True)
     status: Mapped[str] = mapped_column(CODE, primary_key=True)
     occurred_at: Mapped[datetime] = mapped_column(INSTANT, primary_key=True)
@@ -35,6 +36,16 @@ class Scan(Base):
     exception_code: Mapped[str | None] = mapped_column(CODE)
     account_no: Mapped[str | None] = mapped_column(CODE)
     branch_code: Mapped[str | None] = mapped_column(CODE)
+    origin_region: Mapped[str | None] = mapped_column(CODE)
+    destination_region: Mapped[str | None] = mapped_column(CODE)
+
+
+class RouteMonth(Base):
+    """A month whose routes were counted and published."""
+
+    __tablename__ = "route_months"
+    month: Mapped[date] = mapped_column(primary_key=True)
+    counted_at: Mapped[datetime] = mapped_column(INSTANT)
 
 
 class Parcel(Base):

@@ -1,6 +1,6 @@
 """Door: time passed."""
 
-from services.tickets import promises
+from services.tickets import parcel_routes, promises
 from shared.scheduler import Schedule
 
-SCHEDULES = (Schedule("promises", promises.judge),)
+SCHEDULES = (Schedule("promises", promises.judge), Schedule("routes", parcel_routes.count))

@@ -38,17 +38,21 @@ SELECT waybill_no FROM planned, unnest($1::text[]) AS waybill_no ORDER BY waybil
 ON CONFLICT (waybill_no) DO UPDATE SET status = parcels.status WHERE false"""
 
 _RECORD = """
-INSERT INTO scans AS s (waybill_no, status, occurred_at, step, account_no, branch_code, promised_at, exception_code)
+INSERT INTO scans AS s (waybill_no, status, occurred_at, step, account_no, branch_code, promised_at, exception_code,
+                        origin_region, destination_region)
 SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::smallint[], $5::text[], $6::text[], $7::timestamptz[],
-                     $8::text[])
+                     $8::text[], $9::text[], $10::text[])
 ON CONFLICT (waybill_no, status, occurred_at) DO UPDATE
 SET account_no = greatest(s.account_no, EXCLUDED.account_no),
     branch_code = greatest(s.branch_code, EXCLUDED.branch_code),
     promised_at = greatest(s.promised_at, EXCLUDED.promised_at),
-    exception_code = greatest(s.exception_code, EXCLUDED.exception_code)
-WHERE (s.account_no, s.branch_code, s.promised_at, s.exception_code) IS DISTINCT FROM
+    exception_code = greatest(s.exception_code, EXCLUDED.exception_code),
+    origin_region = greatest(s.origin_region, EXCLUDED.origin_region),
+    destination_region = greatest(s.destination_region, EXCLUDED.destination_region)
+WHERE (s.account_no, s.branch_code, s.promised_at, s.exception_code, s.origin_region, s.destination_region) IS DISTINCT FROM
       (greatest(s.account_no, EXCLUDED.account_no), greatest(s.branch_code, EXCLUDED.branch_code),
-       greatest(s.promised_at, EXCLUDED.promised_at), greatest(s.exception_code, EXCLUDED.exception_code))
+       greatest(s.promised_at, EXCLUDED.promised_at), greatest(s.exception_code, EXCLUDED.exception_code),
+       greatest(s.origin_region, EXCLUDED.origin_region), greatest(s.destination_region, EXCLUDED.destination_region))
 RETURNING waybill_no, step"""
 
 # late_at: with one promise it is late unless something settled the parcel by then. With several, each is in force at its
@@ -111,6 +115,8 @@ class _Said(NamedTuple):
     branch_code: str | None
     promised_at: datetime | None
     exception_code: str | None
+    origin_region: str | None
+    destination_region: str | None
 
 
 _Scans: TypeAlias = dict[tuple[str, str, datetime], _Said]
@@ -128,9 +134,8 @@ async def record(
     connection = await driver(session)
     await connection.execute(_LOCK, sorted({waybill_no for waybill_no, _, _ in scans}))
     waybills, statuses, instants = zip(*scans, strict=True)
-    accounts, branches, promised, exceptions = zip(*scans.values(), strict=True)
-    steps = [STEP.get(status) for status in statuses]
-    changed = await connection.fetch(_RECORD, waybills, statuses, instants, steps, accounts, branches, promised, exceptions)
+    said = zip(*scans.values(), strict=True)
+    changed = await connection.fetch(_RECORD, waybills, statuses, instants, [STEP.get(status) for status in statuses], *said)
     if not changed:
         return None
     UNKNOWN_STATUSES.inc(sum(row["step"] is None for row in changed))
@@ -148,8 +153,9 @@ def _merged(deliveries: Sequence[Delivery[ShipmentStatusChanged]]) -> _Scans:
     for delivery in deliveries:
         event = delivery.event
         identity = (event.waybill_no, event.status, event.occurred_at)
-        exception = event.exception
-        said = _Said(event.account_no, event.origin.branch, event.promised_at, exception.code if exception else None)
+        exception = event.exception.code if event.exception else None
+        origin, destination = event.origin, event.destination.region or None
+        said = _Said(event.account_no, origin.branch, event.promised_at, exception, origin.region or None, destination)
         known = scans.get(identity)
         if known is not None and known != said:
             said = _Said._make(_greater(one, other) for one, other in zip(known, said, strict=True))

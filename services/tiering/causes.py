@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,7 +26,9 @@ from shared.problems import Conflict, Invalid, NotFound
 LATE_TICKETS = 2
 """So many parcels must have been late: one is everybody's."""
 DROPPED_SHARE_PERCENT, DROPPED_LEFT_PERCENT, REST_HELD_PERCENT = 30, 20, 70
-"""A product was dropped: 30 % of the month before, at most a fifth of it left, while the rest held 70 %."""
+"""A product was dropped or a route lost: 30 % of the month before, at most a fifth of it left, while the rest held 70 %."""
+ROUTE_PARCELS = 3
+"""A route was one only with so many parcels in the month before."""
 PRICE_RISE_PERCENT = 10
 PRICE_CHARGES = 3
 MAX_IDS = 10
@@ -33,11 +36,19 @@ MAX_MONTHS = 60
 
 
 async def run(session: AsyncSession, instant: datetime) -> None:
-    """Infer the causes of the movements that this instant's runs have found, from tickets, ledger and season."""
+    """Infer the causes of the movements that this instant's runs have found, from tickets, ledger and season.
+
+    Routes of a month come when it is over, a day after its movements: they are looked at when they come.
+    """
     connection = await driver(session)
     span = await connection.fetchrow(_SPAN, instant)
-    if span["last"] is None:
-        return
+    if span["last"] is not None:
+        await _infer(connection, instant, span)
+    if span["last"] is not None or span["has_new_routes"]:
+        await connection.execute(_BY_ROUTE, instant)
+
+
+async def _infer(connection: asyncpg.Connection, instant: datetime, span: asyncpg.Record) -> None:
     # The movements are of this transaction: no statistics know how many, and a nested loop would read the ledger for each.
     await connection.execute("SET LOCAL enable_nestloop = off")
     await connection.execute(_BY_TICKETS, instant, LATE_TICKETS, MAX_IDS)
@@ -123,7 +134,9 @@ def _item(row: MovementCause) -> dict[str, Any]:
     return {name: getattr(row, name) for name in names} | {"month": month_text(row.month)}
 
 
-_SPAN = "SELECT min(month) AS first, max(month) AS last FROM movements WHERE judged_at = $1 AND state = 'open'"
+_SPAN = """
+SELECT min(month) AS first, max(month) AS last, EXISTS (SELECT FROM route_facts WHERE NOT considered) AS has_new_routes
+FROM movements WHERE judged_at = $1 AND state = 'open'"""
 _FOUND = "moved AS (SELECT * FROM movements WHERE judged_at = $1 AND state = 'open')"
 _WRITE = """
 INSERT INTO movement_causes (cause_id, movement_id, account_no, month, cause, origin, evidence, state, found_at)
@@ -208,6 +221,39 @@ _BY_PRICE = f"""{_LINES}, sides AS (
                               'charge_nos', to_jsonb(charge_nos)) AS evidence
     FROM prices
     WHERE new_fen::numeric * old_units * 100 >= old_fen::numeric * new_units * {100 + PRICE_RISE_PERCENT}
+){_WRITE}"""
+
+
+def _routes_of(row: str, name: str) -> str:
+    columns = "origin_region text, destination_region text, parcels integer, waybill_nos jsonb"
+    return f"jsonb_to_recordset({row}.routes) AS {name} ({columns})"
+
+
+# Parcels, not freight: what a parcel costs is known with its charge, where it goes with its scans.
+_BY_ROUTE = f"""
+WITH new AS (
+    UPDATE route_facts SET considered = true WHERE NOT considered RETURNING account_no, month
+), moved AS (
+    SELECT movement_id, account_no, month FROM movements WHERE judged_at = $1 AND state = 'open'
+    UNION SELECT m.movement_id, account_no, month FROM new JOIN movements m USING (account_no, month) WHERE m.state = 'open'
+), compared AS (
+    SELECT m.movement_id, m.account_no, m.month, b.origin_region, b.destination_region, b.parcels AS before,
+           coalesce(a.parcels, 0) AS after, previous.parcels AS all_before, current.parcels AS all_after, b.waybill_nos
+    FROM moved m
+         JOIN route_facts previous ON previous.account_no = m.account_no AND previous.month = (m.month - INTERVAL '1 month')::date
+         JOIN route_facts current ON current.account_no = m.account_no AND current.month = m.month
+         CROSS JOIN LATERAL {_routes_of("previous", "b")}
+         LEFT JOIN LATERAL {_routes_of("current", "a")}
+                   ON (a.origin_region, a.destination_region) = (b.origin_region, b.destination_region)
+), found AS (
+    SELECT DISTINCT ON (movement_id) movement_id, account_no, month, 'route_lost' AS cause,
+           jsonb_build_object('origin_region', origin_region, 'destination_region', destination_region,
+                              'previous_parcels', before, 'current_parcels', after, 'waybill_nos', waybill_nos) AS evidence
+    FROM compared
+    WHERE before >= {ROUTE_PARCELS} AND before * 100 >= all_before * {DROPPED_SHARE_PERCENT}
+      AND after * 100 <= before * {DROPPED_LEFT_PERCENT} AND all_before > before
+      AND (all_after - after) * 100 >= (all_before - before) * {REST_HELD_PERCENT}
+    ORDER BY movement_id, before DESC, origin_region, destination_region
 ){_WRITE}"""
 
 _ASKED = """

@@ -1,4 +1,4 @@
-"""Facts (事实) of other services: maintenance tasks, contacts and tickets, kept as their owners last told them.
+"""Facts (事实) of other services: maintenance tasks, contacts, tickets and routes, kept as their owners last told them.
 
 Reports, causes, scores and datasets read them here. Each is written by sequence: what is not newer changes nothing, however
 events were cut into batches. A task's tier and place are those of the movement behind it, which this service published itself.
@@ -7,6 +7,7 @@ events were cut into batches. A task's tier and place are those of the movement 
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.db import driver
@@ -14,7 +15,7 @@ from shared.events.contacts import ContactRecorded
 from shared.events.envelope import Delivery, Event
 from shared.events.retention import TaskState
 from shared.events.retention_v1 import TaskStateV1
-from shared.events.tickets import TicketState
+from shared.events.tickets import RoutesCounted, TicketState
 
 E = TypeVar("E", bound=Event)
 
@@ -34,6 +35,19 @@ async def note_contacts(session: AsyncSession, deliveries: Sequence[Delivery[Con
 async def note_tickets(session: AsyncSession, deliveries: Sequence[Delivery[TicketState]]) -> None:
     """Keep the newest state of each ticket, also of one without an account: it may learn its account later."""
     await _write(session, _TICKETS, _newest(deliveries, "ticket_id"), _TICKET_COLUMNS)
+
+
+async def note_routes(session: AsyncSession, deliveries: Sequence[Delivery[RoutesCounted]]) -> None:
+    """Keep the routes of each account and month; they are counted once."""
+    counted = {(delivery.event.account_no, delivery.event.month): delivery.event for delivery in deliveries}
+    events = [counted[key] for key in sorted(counted)]
+    await (await driver(session)).execute(
+        _ROUTES,
+        [event.account_no for event in events],
+        [event.month for event in events],
+        [event.parcels for event in events],
+        [orjson.dumps([route.model_dump() for route in event.routes]).decode() for event in events],
+    )
 
 
 def _newest(deliveries: Sequence[Delivery[E]], key: str) -> list[dict[str, Any]]:
@@ -119,3 +133,9 @@ SET account_no = EXCLUDED.account_no, branch_code = EXCLUDED.branch_code, ticket
     resolved_at = CASE WHEN EXCLUDED.resolved_at IS NOT NULL THEN coalesce(f.resolved_at, EXCLUDED.resolved_at) END,
     sequence = EXCLUDED.sequence
 WHERE f.sequence < EXCLUDED.sequence"""
+
+_ROUTES = """
+INSERT INTO route_facts (account_no, month, parcels, routes)
+SELECT * FROM unnest($1::text[], $2::date[], $3::integer[], $4::jsonb[]) AS r (account_no, month)
+ORDER BY r.account_no COLLATE "C", r.month
+ON CONFLICT DO NOTHING"""

@@ -8,7 +8,7 @@ from shared.events.customer import AccountAssigned, AccountOpened, UnitChanged
 from shared.events.freight import FreightCharged
 from shared.events.retention import TaskCancelled, TaskClaimed, TaskDone, TaskOpened, TaskOverdue
 from shared.events.retention_v1 import TaskCancelledV1, TaskClaimedV1, TaskDoneV1, TaskOpenedV1, TaskOverdueV1
-from shared.events.tickets import TicketChanged, TicketOpened, TicketRefuted, TicketResolved
+from shared.events.tickets import RoutesCounted, TicketChanged, TicketOpened, TicketRefuted, TicketResolved
 
 SUBSCRIPTIONS = (
     Subscription(FreightCharged, freight.post),
@@ -31,4 +31,5 @@ SUBSCRIPTIONS = (
     Subscription(TicketChanged, facts.note_tickets),
     Subscription(TicketResolved, facts.note_tickets),
     Subscription(TicketRefuted, facts.note_tickets),
+    Subscription(RoutesCounted, facts.note_routes),
 )

@@ -28,7 +28,7 @@ from shared.events.retention import TaskCancelled, TaskClaimed, TaskDone, TaskOp
 from shared.events.retention_v1 import TaskCancelledV1, TaskClaimedV1, TaskDoneV1, TaskOpenedV1, TaskOverdueV1
 from shared.events.scores import ScoresChanged
 from shared.events.shipments import KNOWN_STATUSES, ShipmentStatusChanged
-from shared.events.tickets import TicketChanged, TicketOpened, TicketRefuted, TicketResolved
+from shared.events.tickets import RoutesCounted, TicketChanged, TicketOpened, TicketRefuted, TicketResolved
 from shared.events.tiering import (
     EntitlementsChanged,
     MilestoneReached,
@@ -68,7 +68,11 @@ TOPICS: dict[str, Topic] = {
             "the account_no for facts of an account, the month for facts of a month",
         ),
         Topic("retention.events", "Maintenance tasks and contacts, from the retention service.", "the account_no"),
-        Topic("ticket.events", "Tickets, from the tickets service.", "the ticket_id"),
+        Topic(
+            "ticket.events",
+            "Tickets and the routes of parcels, from the tickets service.",
+            "the ticket_id for facts of a ticket, the account_no for facts of an account",
+        ),
     )
 }
 """Every topic by name. Who publishes to an inbound topic chooses the key; `key` is what we recommend there."""
@@ -109,6 +113,7 @@ TYPES: dict[str, type[Event]] = {
         TicketChanged,
         TicketResolved,
         TicketRefuted,
+        RoutesCounted,
     )
 }
 """Every event type by its `ce_type`."""

@@ -1,14 +1,14 @@
-"""Events of the tickets service: what went wrong for a customer (工单, 问题件), and until when it is mended.
+"""Events of the tickets service: what went wrong for a customer (工单, 问题件), and where its parcels went (流向).
 
 Topic `ticket.events`.
 """
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.events.envelope import Event
-from shared.events.fields import AccountNo, Instant, Number, PublicId, UnitCode, Version
+from shared.events.fields import INT4_MAX, AccountNo, Instant, Month, Number, Place, PublicId, UnitCode, Version
 
 TicketClass = Literal["complaint", "suggestion", "enquiry", "problem_parcel", "claim", "quote"]
 CauseHint = Literal["late", "damaged", "lost", "refused", "delayed"]
@@ -63,3 +63,34 @@ class TicketRefuted(TicketState):
     """A scan that came later proved that nothing had gone wrong."""
 
     TYPE: ClassVar[str] = "ticket.refuted.v1"
+
+
+Parcels = Annotated[int, Field(ge=1, le=INT4_MAX)]
+
+
+class Route(BaseModel):
+    """Parcels of an account from one region to another in a month."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
+
+    origin_region: Place = Field(description="Region or province of the sender; empty where unknown.")
+    destination_region: Place = Field(description="Region or province of the receiver.")
+    parcels: Parcels = Field(description="Parcels picked up in the month.")
+    waybill_nos: Annotated[tuple[Number, ...], Field(max_length=10)] = Field(description="The first of them by number.")
+
+
+class RoutesCounted(Event):
+    """Where the parcels of an account went that were picked up in a month; counted once, when the month is over."""
+
+    TOPIC: ClassVar[str] = "ticket.events"
+    KEY: ClassVar[str] = "account_no"
+    TYPE: ClassVar[str] = "ticket.routes-counted.v1"
+
+    account_no: AccountNo = Field(description="Settlement account that pays.")
+    month: Month = Field(description="Month in which the parcels were picked up.")
+    parcels: Parcels = Field(description="All parcels picked up whose destination is known.")
+    routes: Annotated[tuple[Route, ...], Field(max_length=200)] = Field(description="The largest routes, the largest first.")
+
+    def identity(self) -> tuple[str | int, ...]:
+        """A count is made once per account and month."""
+        return self.account_no, self.month.isoformat()[:7]

@@ -31,6 +31,7 @@ def scan(
     promised_at: datetime | None = None,
     branch: str | None = "BR-SP",
     exception_code: str | None = None,
+    route: tuple[str, str] = ("", ""),
 ) -> ShipmentStatusChanged:
     return ShipmentStatusChanged(
         waybill_no=waybill_no,
@@ -38,8 +39,8 @@ def scan(
         status=status,
         occurred_at=occurred_at or at("2018-03-05"),
         promised_at=promised_at,
-        origin=Origin(branch=branch, city="", region=""),
-        destination=Destination(city="", region=""),
+        origin=Origin(branch=branch, city="", region=route[0]),
+        destination=Destination(city="", region=route[1]),
         pieces=1,
         exception=ParcelException(code=exception_code) if exception_code else None,
     )
@@ -96,7 +97,7 @@ async def published(db: Database, *columns: str) -> list[tuple[Any, ...]]:
 async def wipe(db: Database) -> None:
     """Empty the service's own tables."""
     async with db.transaction() as session:
-        for table in ("scans", "parcels", "tickets", "outbox"):
+        for table in ("scans", "parcels", "tickets", "route_months", "outbox"):
             await session.execute(text(f"DELETE FROM {table}"))
 
 

@@ -1,11 +1,12 @@
 """Why freight moved: asked, or inferred with the ids that say so; judged by people; the hit rate."""
 
+from datetime import date
 from typing import Any
 
 import pytest
 
 from shared.events.retention import TaskOpened
-from shared.events.tickets import TicketOpened, TicketRefuted
+from shared.events.tickets import Route, RoutesCounted, TicketOpened, TicketRefuted
 from shared.ids import natural_id
 from tests.serving import bearer
 from tests.tiering.make import World, account, at, charge
@@ -100,6 +101,45 @@ async def test_the_ledger_speaks_of_prices_and_products(world: World) -> None:
         "product": "COLD", "previous_fen": 2000, "current_fen": 1, "charge_nos": ["DROPS-2"],
     }  # fmt: skip
     assert "product_dropped" not in await causes(world, "LESS"), "everything fell, not this product"
+
+
+def routes(account_no: str, month: int, **parcels: int) -> RoutesCounted:
+    """So many parcels to each region."""
+    counted = tuple(
+        Route(origin_region="SP", destination_region=name, parcels=count, waybill_nos=(f"W-{name}-{month}",))
+        for name, count in parcels.items()
+    )
+    return RoutesCounted(account_no=account_no, month=date(2018, month, 1), parcels=sum(parcels.values()), routes=counted)
+
+
+@pytest.mark.row("T-28")
+async def test_a_lost_route_speaks_when_the_parcels_of_the_month_are_counted(world: World) -> None:
+    """Thirty percent of the month before, a fifth of it left, seventy percent of the rest: each to the parcel."""
+    names = {
+        "LOST": ({"RJ": 30, "MG": 70}, {"RJ": 6, "MG": 49}),
+        "LARGER": ({"RJ": 29, "MG": 71}, {"RJ": 0, "MG": 71}),
+        "LEFT": ({"RJ": 30, "MG": 70}, {"RJ": 7, "MG": 49}),
+        "ALL": ({"RJ": 30, "MG": 70}, {"RJ": 6, "MG": 48}),
+        "FEW": ({"RJ": 2, "MG": 2}, {"MG": 2}),
+        "ONLY": ({"RJ": 9}, {"MG": 9}),
+    }
+    await world.open(*(account(name) for name in names))
+    await fall(world, *names)
+    await happen(world, *(routes(name, 2, **before) for name, (before, _) in names.items()))
+    await close(world)
+    assert "route_lost" not in await causes(world, "LOST"), "the month was not counted yet"
+    known = {name: {place: count for place, count in after.items() if count} for name, (_, after) in names.items()}
+    await happen(world, *(routes(name, 3, **after) for name, after in known.items()))
+    await world.run("2018-04-02")
+    found = {name: (await causes(world, name)).get("route_lost") for name in names}
+    assert [name for name, cause in found.items() if cause] == ["LOST"]
+    assert found["LOST"] is not None
+    assert found["LOST"]["evidence"] == {
+        "origin_region": "SP", "destination_region": "RJ", "previous_parcels": 30, "current_parcels": 6,
+        "waybill_nos": ["W-RJ-2"],
+    }  # fmt: skip
+    await world.run("2018-04-03")
+    assert len(await world.rows("SELECT 1 FROM movement_causes WHERE cause = 'route_lost'")) == 1
 
 
 @pytest.mark.row("T-28")

@@ -3,7 +3,7 @@
 from services.tiering.models.base import Base
 from services.tiering.models.decisions import Decision, MonthClose
 from services.tiering.models.designer import Export, ExportPart, ReportDefinition
-from services.tiering.models.facts import ContactFact, TaskFact, TicketFact
+from services.tiering.models.facts import ContactFact, RouteFact, TaskFact, TicketFact
 from services.tiering.models.ledger import Charge, DirtyMark, MonthCharges, MonthTotal, ReplacedCharge, Restatement
 from services.tiering.models.live import (
     BranchPace,
@@ -69,6 +69,7 @@ __all__ = [
     "ReportRow",
     "ReportSnapshot",
     "Restatement",
+    "RouteFact",
     "Score",
     "ScoreInput",
     "ScoreModel",

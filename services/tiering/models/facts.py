@@ -1,9 +1,11 @@
-"""What other services told of an account: its maintenance tasks, the contacts made for them, its tickets."""
+"""What other services told of an account: its maintenance tasks, the contacts made for them, its tickets, its routes."""
 
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, BigInteger, Index
+from sqlalchemy import ARRAY, BigInteger, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.tiering.models.base import CODE, Base
@@ -84,3 +86,19 @@ class TicketFact(Base):
     due_at: Mapped[datetime]
     resolved_at: Mapped[datetime | None]
     sequence: Mapped[int] = mapped_column(BigInteger)
+
+
+class RouteFact(Base):
+    """Where the parcels of an account went that were picked up in a month, as the tickets service counted them.
+
+    `routes` is that event's list. `considered`: a search for causes has seen the row.
+    """
+
+    __tablename__ = "route_facts"
+    __table_args__ = (Index("route_facts_new", "month", postgresql_where=text("NOT considered")),)
+
+    account_no: Mapped[str] = mapped_column(CODE, primary_key=True)
+    month: Mapped[date] = mapped_column(primary_key=True)
+    parcels: Mapped[int]
+    routes: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    considered: Mapped[bool] = mapped_column(server_default=text("false"))

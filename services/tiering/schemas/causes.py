@@ -14,9 +14,9 @@ class CauseItem(AnswerModel):
 
     cause_id: Id
     month: MonthText
-    cause: str = Field(description="A code, such as late_parcels, price_rise, product_dropped, season.")
+    cause: str = Field(description="A code, such as late_parcels, price_rise, product_dropped, route_lost, season.")
     origin: Literal["asked", "inferred"]
-    evidence: dict[str, Any] = Field(description="What it rests on: figures, and ids of contacts, tickets or charges.")
+    evidence: dict[str, Any] = Field(description="What it rests on: figures, and ids of contacts, tickets, charges or parcels.")
     state: Literal["proposed", "confirmed", "refuted"]
     found_at: Instant
     judged_at: Instant | None
