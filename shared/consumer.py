@@ -7,6 +7,7 @@ wholly or not at all, and a second owner of the partition applies nothing twice.
 
 import asyncio
 import faulthandler
+import gc
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -41,6 +42,8 @@ TRIES = 5
 """An error that is neither an outage nor bad data is tried this often before the event that causes it is parked."""
 STUCK_SECONDS = 120
 PARKED_EVERY = 10
+COLLECT_AFTER = 50_000
+"""Objects after which Python looks for cycles: a batch is some 25,000 that live and die together, and none is in a cycle."""
 
 Handler = Callable[[AsyncSession, Sequence[Delivery[Any]]], Awaitable[Sequence[Rejected[Any]] | None]]
 log = structlog.get_logger(__name__)
@@ -265,7 +268,8 @@ class Consumer:
         self._applying: dict[Partition, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Consume until cancelled."""
+        """Consume until cancelled; the process is set up for objects that come and go in batches."""
+        gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
         await patiently(self._forget_stops)
         await self._reader.start()
         monitors = asyncio.create_task(self._tell_monitors(), name="monitors")
