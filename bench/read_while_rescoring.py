@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import AsyncExitStack
 from typing import Any
 
-from bench.measuring import Figure, Run, expect
+import asyncpg
+import psutil
+
+from bench.measuring import Figure, Run, cpu_seconds, expect
 from bench.overview_data import BRANCHES, fill
 from bench.programs import measure
 from bench.read_360 import serving, zipf_requests
@@ -23,8 +27,16 @@ CONNECTIONS = 16
 PAIRS = 3
 QUICK_PAIRS = 1
 DATABASE = "customer_reads"
-LEAD_SECONDS = 1.5
+LEAD_SECONDS = 0.5
 """So long the close has been running when the reads begin."""
+SOURCE_SECONDS = 8.0
+"""So long the source of the reads may take to start and to warm up."""
+START_SECONDS = 60.0
+"""So long the close's process may take to start, which is no part of what is measured."""
+_DECIDING = (
+    "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND state = 'active' AND backend_xid IS NOT NULL)"
+)
 
 
 async def run(bench: Bench) -> list[Figure]:
@@ -46,24 +58,40 @@ async def run(bench: Bench) -> list[Figure]:
     }
     environment = {"CRM_LOCAL": str(bench.place), "CRM_CUSTOMER_DATABASE_URL": url, "CRM_LOG_LEVEL": "WARNING"}
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(copy_of_template(bench, "rescore_beside"))
+        owner = await stack.enter_async_context(copy_of_template(bench, "rescore_beside"))
         job["port"] = await stack.enter_async_context(serving("bench.ours_360", environment))
-        pairs = [(await _read(job), await _read_beside(bench, job)) for _ in range(bench.pairs or count)]
+        pairs = [(await _read(job), await _read_beside(bench, owner, job)) for _ in range(bench.pairs or count)]
     await bench.drop(DATABASE)
     return [_figure(pairs)]
 
 
 async def _read(job: dict[str, Any]) -> dict[str, Any]:
+    used, began = _used(), time.perf_counter()
     run, answer = await measure("bench.http_rate", job)
+    others = [after - before for before, after in zip(used, _used(), strict=True)]
     expect("answers that were not 200", answer["other"], {})
     expect("answers", answer["amount"], answer["asked"])
-    return {**answer["milliseconds"], "run": run}
+    cores = max(others[0] - others[1], 0.0) / (time.perf_counter() - began)
+    return {**answer["milliseconds"], "cores_of_others": round(cores, 2), "run": run}
 
 
-async def _read_beside(bench: Bench, job: dict[str, Any]) -> dict[str, Any]:
-    rescore = {"url": bench.url("tiering", "rescore_beside"), "what": "repeat", "seconds": job["seconds"] + 2 * LEAD_SECONDS}
+def _used() -> tuple[float, float]:
+    """Return the seconds of processor that the whole machine has used, and those that the bench has: others wait in both."""
+    times = psutil.cpu_times()
+    return sum(times) - times.idle - getattr(times, "iowait", 0.0), sum(cpu_seconds().values())
+
+
+async def _read_beside(bench: Bench, owner: asyncpg.Connection, job: dict[str, Any]) -> dict[str, Any]:
+    rescore = {
+        "url": bench.url("tiering", "rescore_beside"),
+        "what": "repeat",
+        "seconds": job["seconds"] + LEAD_SECONDS + SOURCE_SECONDS,
+    }
     deciding = asyncio.create_task(measure("bench.rescore_ours", rescore))
-    await asyncio.sleep(2 * LEAD_SECONDS)  # half of it for the start of the process
+    async with asyncio.timeout(START_SECONDS):
+        while not await owner.fetchval(_DECIDING):  # noqa: ASYNC110 - the server does not tell
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(LEAD_SECONDS)
     read = await _read(job)
     expect("whether the re-score outlasted the reads", deciding.done(), False)
     await deciding
