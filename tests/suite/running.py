@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx2 as httpx
 
+from tests.conftest import forgetful
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -36,7 +38,7 @@ class RunningSuite:
         self._token: str | None = None
 
     def start(self) -> None:
-        self.local.mkdir(parents=True, exist_ok=True)
+        forgetful(self.local / "postgres")
         with (self.local / "suite.log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.words(), env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,

@@ -27,6 +27,7 @@ from shared.settings import Settings
 from tests.conftest import Server
 from tests.deliveries import deliver
 from tests.serving import bearer, serving, settings_of
+from tests.tiering.conftest import Kept
 from tests.tiering.make import World, account, at, charge, moved
 from tests.tiering.test_facts import contact, ticket
 
@@ -92,8 +93,7 @@ async def happen(world: World, *events: Event) -> None:
 OPENED = at("2018-04-01", "00:30:00")
 
 
-@pytest.fixture
-async def april(world: World) -> World:
+async def make_april(world: World) -> None:
     """Ten VIPs of D1 fill its places; K1, K2 are key of B1, K3 of B2; G is general of outlet O1. K1, K2, K3 fell in March.
 
     In April K1 was visited (all five blocks, in time), K2 was called late with one block, K3 and the VIPs were not touched.
@@ -131,7 +131,11 @@ async def april(world: World) -> World:
                cause_code="sorting", version=2),
     )  # fmt: skip
     await world.run("2018-05-01")
-    return world
+
+
+@pytest.fixture
+async def april(world: World, kept: Kept) -> World:
+    return await kept.lay(world, "april", make_april)
 
 
 def section(made: dict[str, Any], heading: str) -> dict[str, Any]:
