@@ -39,7 +39,7 @@ PAUSE_SECONDS = 0.005
 
 async def run(bench: Bench) -> list[Figure]:
     """Measure both on copies of one database, each copy used once; an ingest knocks at the gate all the while."""
-    accounts = bench.count(30_000, 1_000_000)
+    accounts = bench.count(15_000, 1_000_000)
     await bench.fresh("tiering", TEMPLATE)
     database = Database("tiering", bench.url("tiering", TEMPLATE), "worker")
     await database.open()

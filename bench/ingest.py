@@ -8,7 +8,7 @@ import asyncpg
 
 from bench import ingest_l3
 from bench.charges import TOPIC, Segment, check_ledger, empty_ledger, make_charges, publish
-from bench.measuring import Figure, Program, Run, alternate, cpu_by_process, cpu_of, expect, ratios
+from bench.measuring import PAIRS, QUICK_PAIRS, Figure, Program, Run, alternate, cpu_by_process, cpu_of, expect, ratios
 from bench.programs import measure
 from bench.servers import PARTITIONS, Bench
 
@@ -43,7 +43,7 @@ async def run(bench: Bench) -> list[Figure]:
         }
         if not bench.quick:
             programs["l3_one_loop"] = _other(connection, "bench.ingest_l3", owner | {"loops": 1}, segment.ledger.charges)
-        runs = await alternate(programs)
+        runs = await alternate(programs, QUICK_PAIRS if bench.quick else PAIRS)
         await connection.execute("DROP TABLE l3_charges")
     rates = {name: round(max(run.rate for run in of_one)) for name, of_one in runs.items()}
     cpu = cpu_of(runs, per=MILLION)

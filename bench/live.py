@@ -11,7 +11,7 @@ from typing import Any
 import asyncpg
 
 from bench.charges import TOPIC, Segment, check_ledger, empty_ledger, make_charges, publish
-from bench.measuring import Figure, Program, Run, alternate, cpu_by_process, cpu_of, expect, ratios
+from bench.measuring import PAIRS, QUICK_PAIRS, Figure, Program, Run, alternate, cpu_by_process, cpu_of, expect, ratios
 from bench.programs import measure
 from bench.servers import PARTITIONS, Bench
 
@@ -42,7 +42,7 @@ async def run(bench: Bench) -> list[Figure]:
             "with": _program(connection, "bench.ingest_live", job, segment, asked),
             "without": _program(connection, "bench.ingest_without_live", job, segment, None),
         }
-        runs = await alternate(programs)
+        runs = await alternate(programs, QUICK_PAIRS if bench.quick else PAIRS)
         for table in ("accounts", "unit_ancestors", "units"):
             await connection.execute(f"DELETE FROM {table}")
     notes: dict[str, Any] = {

@@ -29,7 +29,7 @@ QUICK_PAIRS = 1
 DATABASE = "customer_reads"
 LEAD_SECONDS = 0.5
 """So long the close has been running when the reads begin."""
-SOURCE_SECONDS = 8.0
+SOURCE_SECONDS = 5.0
 """So long the source of the reads may take to start and to warm up."""
 START_SECONDS = 60.0
 """So long the close's process may take to start, which is no part of what is measured."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bench import programs
-from bench.measuring import Figure, Program, Run, alternate, cpu_by_process, cpu_of, expect
+from bench.measuring import PAIRS, QUICK_PAIRS, Figure, Program, Run, alternate, cpu_by_process, cpu_of, expect
 from bench.scoring_data import ALIKE, BARE_TABLE, FILL, MONTH
 from bench.servers import Bench
 
@@ -24,7 +24,8 @@ async def run(bench: Bench) -> list[Figure]:
             await owner.execute(statement)
         await owner.execute("VACUUM ANALYZE score_inputs")
     peaks: dict[str, list[float]] = {"ours": [], "bare": []}
-    runs = await alternate({name: _program(bench, name, accounts, peaks[name]) for name in ("bare", "ours")})
+    programs_of = {name: _program(bench, name, accounts, peaks[name]) for name in ("bare", "ours")}
+    runs = await alternate(programs_of, QUICK_PAIRS if bench.quick else PAIRS)
     await bench.drop(DATABASE)
     seconds = [mine.seconds / other.seconds for mine, other in zip(runs["ours"], runs["bare"], strict=True)]
     cpu = cpu_of(runs, per=accounts)
