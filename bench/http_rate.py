@@ -50,6 +50,11 @@ class _Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._load.free.append(self)
 
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Be asked no more: the server closes a connection that was free for some seconds."""
+        if self in self._load.free:
+            self._load.free.remove(self)
+
     def ask(self, due: float) -> None:
         """Send a request that was due at an instant."""
         assert self._transport is not None
