@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from services.customer import accounts, organisation
-from services.customer.customer_360 import reading
+from services.customer.customer_360 import parcels, reading
 from services.customer.schemas import Account360
 from services.customer.subscriptions import SUBSCRIPTIONS
 from shared import events
@@ -510,3 +510,16 @@ async def test_the_latest_parcels_are_those_of_all_scans_however_they_come(db: D
             assert (await page(web, account_no))["parcels"]["items"] == shown
             assert not shown or (await page(web, account_no))["parcels"]["as_of"] == as_of
     assert len((await page(web, "A1"))["parcels"]["items"]) == 20
+
+
+async def test_a_scan_that_was_taken_back_is_not_on_the_page(db: Database, web: Database) -> None:
+    """An event that fails is parked and its savepoint taken back; its neighbours of the same batch stand."""
+    await opened(db)
+    await arrive(db, deliver(scan("W1", "CREATED", at("2018-03-01"))))
+    async with db.transaction() as session:
+        savepoint = await session.begin_nested()
+        await parcels.note_scans(session, [deliver(scan("W1", "DELIVERED", at("2018-03-03"))), deliver(scan("W2"))])
+        await savepoint.rollback()
+        await parcels.note_scans(session, [deliver(scan("W3", "PICKED_UP", at("2018-03-02")))])
+    items = (await page(web))["parcels"]["items"]
+    assert [(item["waybill_no"], item["status"]) for item in items] == [("W3", "PICKED_UP"), ("W1", "CREATED")]

@@ -9,7 +9,6 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from services.customer.customer_360.latest_parcels import ParcelLine
 from services.customer.customer_360.rendering import touch, touch_parcels
 from shared.db import driver
 from shared.events.envelope import Delivery
@@ -35,7 +34,7 @@ SET (status, occurred_at, step) = (
                   (EXCLUDED.account_said_at, EXCLUDED.account_step, EXCLUDED.account_no)
                   > (p.account_said_at, p.account_step, p.account_no)) AS later) AS c),
     as_of = greatest(p.as_of, EXCLUDED.as_of)
-RETURNING old.account_no AS was_of, p.waybill_no, p.account_no, p.status, p.occurred_at, p.as_of"""
+RETURNING old.account_no AS was_of, p.waybill_no, p.account_no"""
 
 _Scan = tuple[datetime, int, str]
 _Naming = tuple[datetime, int, str]
@@ -72,5 +71,5 @@ async def note_scans(session: AsyncSession, deliveries: Sequence[Delivery[Shipme
         [step for _, step, _ in said],
         [as_of[waybill_no] for waybill_no in waybills],
     )
-    touch(session, "parcels", {was_of for was_of, _, account_no, *_ in rows if was_of is not None and was_of != account_no})
-    touch_parcels(session, (ParcelLine(*line) for _, *line in rows if line[1] is not None))
+    touch(session, "parcels", {was_of for was_of, _, account_no in rows if was_of is not None and was_of != account_no})
+    touch_parcels(session, ((waybill_no, account_no) for _, waybill_no, account_no in rows if account_no is not None))

@@ -76,6 +76,7 @@ FROM unnest($1::text[]) AS k (account_no), LATERAL (
     ) l
 ) r WHERE p.account_no = k.account_no"""
 
+_LINES = "SELECT waybill_no, account_no, status, occurred_at, as_of FROM overview_parcels WHERE waybill_no = ANY($1::text[])"
 _READ_PARCELS = "SELECT account_no, parcels FROM account_360 WHERE account_no = ANY($1::text[])"
 _WRITE_PARCELS = """
 UPDATE account_360 p SET parcels = k.body
@@ -96,7 +97,8 @@ _RENDER: dict[Part, str] = {
 class _Touched:
     parts: dict[Part, set[str]] = field(default_factory=dict)
     months: set[tuple[str, date]] = field(default_factory=set)
-    parcels: dict[str, list[ParcelLine]] = field(default_factory=dict)
+    parcels: dict[str, set[str]] = field(default_factory=dict)
+    """The parcels scanned, by account."""
 
 
 def touch(session: AsyncSession, part: Part, accounts: Iterable[str]) -> None:
@@ -109,11 +111,11 @@ def touch_months(session: AsyncSession, months: Iterable[tuple[str, date]]) -> N
     _touched(session).months.update(months)
 
 
-def touch_parcels(session: AsyncSession, lines: Iterable[ParcelLine]) -> None:
-    """Have these lines put among the latest parcels of their accounts at the end of the transaction."""
+def touch_parcels(session: AsyncSession, parcels: Iterable[tuple[str, str]]) -> None:
+    """Have these parcels (waybill_no, account_no) put among the latest of their accounts at the end of the transaction."""
     of_account = _touched(session).parcels
-    for line in lines:
-        of_account.setdefault(line.account_no, []).append(line)
+    for waybill_no, account_no in parcels:
+        of_account.setdefault(account_no, set()).add(waybill_no)
 
 
 def _touched(session: AsyncSession) -> _Touched:
@@ -141,9 +143,16 @@ async def _render(session: AsyncSession) -> None:
 
 
 async def _add_parcels(connection: asyncpg.Connection, touched: _Touched) -> None:
-    """Put lines among the latest parcels, except of accounts whose parcels have just been rendered whole."""
-    wanted = sorted(touched.parcels.keys() - touched.parts.get("parcels", set()))
-    if wanted:
-        rows = await connection.fetch(_READ_PARCELS, wanted)
-        bodies = [latest_parcels.with_lines(row["parcels"], touched.parcels[row["account_no"]]) for row in rows]
-        await connection.execute(_WRITE_PARCELS, [row["account_no"] for row in rows], bodies)
+    """Put parcels among the latest, except of accounts whose parcels have just been rendered whole.
+
+    They are read as they stand now: a savepoint may have taken a scan back.
+    """
+    wanted = touched.parcels.keys() - touched.parts.get("parcels", set())
+    if not wanted:
+        return
+    lines: dict[str, list[ParcelLine]] = {}
+    for row in await connection.fetch(_LINES, sorted(set().union(*(touched.parcels[account_no] for account_no in wanted)))):
+        lines.setdefault(row["account_no"], []).append(ParcelLine(*row))
+    rows = await connection.fetch(_READ_PARCELS, sorted(wanted & lines.keys()))
+    bodies = [latest_parcels.with_lines(row["parcels"], lines[row["account_no"]]) for row in rows]
+    await connection.execute(_WRITE_PARCELS, [row["account_no"] for row in rows], bodies)
