@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 from unittest import mock
 
@@ -54,6 +54,14 @@ class Made(AnswerModel):
 
 
 @dataclass
+class Halt:
+    """Where a request waits: it says that it got there, and is told to go on."""
+
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
 class Toy:
     """The running toy."""
 
@@ -61,7 +69,7 @@ class Toy:
     client: httpx2.AsyncClient
     settings: Settings
     owner: asyncpg.Connection
-    wait: asyncio.Event
+    halt: Halt
 
     def bearer(
         self, role: str = "ops_hq", unit: str | None = "HQ", account: str | None = None, person: str | None = None
@@ -72,7 +80,7 @@ class Toy:
         return await self.owner.fetchval("SELECT count(*) FROM inbox WHERE source = $1", source)
 
 
-async def go_wrong(session: AsyncSession, then: str, owner: asyncpg.Connection, wait: asyncio.Event) -> None:
+async def go_wrong(session: AsyncSession, then: str, owner: asyncpg.Connection, halt: Halt) -> None:
     """What may happen after a write and before its commit."""
     if then == "refuse":
         raise Conflict("row-is-closed", "The row is closed.")
@@ -81,7 +89,8 @@ async def go_wrong(session: AsyncSession, then: str, owner: asyncpg.Connection, 
     if then == "fail-commit":
         await session.execute(text("INSERT INTO judged_late VALUES (1), (1)"))
     if then == "wait":
-        await wait.wait()
+        halt.reached.set()
+        await halt.go_on.wait()
     if then == "cut":
         pid = (await session.execute(text("SELECT pg_backend_pid()"))).scalar_one()
 
@@ -91,7 +100,7 @@ async def go_wrong(session: AsyncSession, then: str, owner: asyncpg.Connection, 
         before_commit(session, cut)
 
 
-def make_toy(owner: asyncpg.Connection, wait: asyncio.Event) -> FastAPI:
+def make_toy(owner: asyncpg.Connection, halt: Halt) -> FastAPI:
     router = Router()
 
     @router.get("/v1/rows", name="tickets.list_rows", responses=PROBLEMS)
@@ -120,7 +129,7 @@ def make_toy(owner: asyncpg.Connection, wait: asyncio.Event) -> FastAPI:
         insert = "INSERT INTO inbox (source, event_id) VALUES (:name, gen_random_uuid()::text)"
         await session.execute(text(insert), {"name": row.name})
         number = (await session.execute(text("SELECT nextval('numbers')"))).scalar_one()
-        await go_wrong(session, row.then, owner, wait)
+        await go_wrong(session, row.then, owner, halt)
         return Made(name=row.name, number=number)
 
     @router.put("/v1/all", name="tickets.put_all", responses=PROBLEMS)
@@ -146,11 +155,11 @@ async def toy(postgres: Server, tmp_path_factory: pytest.TempPathFactory) -> Asy
     await owner.execute("CREATE SEQUENCE numbers; CREATE TABLE judged_late (id int PRIMARY KEY DEFERRABLE INITIALLY DEFERRED)")
     await owner.execute("GRANT ALL ON judged_late, numbers TO tickets_web")
     await fill_tree(owner, UNITS, ACCOUNTS)
-    wait = asyncio.Event()
+    halt = Halt()
     with mock.patch.dict(POLICY, RULES, clear=True):
-        app = make_toy(owner, wait)
+        app = make_toy(owner, halt)
     async with serving(app, settings) as client:
-        yield Toy(app, client, settings, owner, wait)
+        yield Toy(app, client, settings, owner, halt)
     await owner.close()
 
 

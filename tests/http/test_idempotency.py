@@ -38,14 +38,13 @@ async def test_the_key_of_another_request_is_422(toy: Toy) -> None:
 
 
 async def test_a_key_in_use_is_409_and_the_effect_comes_once(toy: Toy) -> None:
-    toy.wait.clear()
     headers = toy.bearer() | {"Idempotency-Key": "three"}
     first = asyncio.create_task(toy.client.post("/v1/rows", json={"name": "three", "then": "wait"}, headers=headers))
-    await asyncio.sleep(0.3)
+    await toy.halt.reached.wait()
     answer = await toy.client.post("/v1/rows", json={"name": "three", "then": "wait"}, headers=headers)
     assert_problem(answer, 409, "idempotency-key-in-use")
     assert answer.headers["retry-after"] == "1"
-    toy.wait.set()
+    toy.halt.go_on.set()
     assert (await first).status_code == 201
     assert await toy.rows("three") == 1
 

@@ -317,17 +317,24 @@ async def test_with_postings_all_the_time_every_charge_is_in_the_close_or_marked
     names = [f"A{n}" for n in range(40)]
     await world.open(*(account(name) for name in names))
     stop = asyncio.Event()
+    posted = [asyncio.Event() for _ in range(8)]
 
     async def writer(number: int) -> None:
         count = 0
         while not stop.is_set():
             await world.post(charge(f"{number}-{count}", names[count % 40], 1, at("2018-01-20")))
+            posted[number].set()
             count += 1
 
+    async def everyone_posts() -> None:
+        for one in posted:
+            one.clear()
+        await asyncio.gather(*(one.wait() for one in posted))
+
     writers = [asyncio.create_task(writer(number)) for number in range(8)]
-    await asyncio.sleep(0.3)
+    await everyone_posts()
     await _close(world, "2018-02-01")
-    await asyncio.sleep(0.2)
+    await everyone_posts()
     stop.set()
     await asyncio.gather(*writers)
     found, totals = await decisions(world, "2018-01"), await world.totals()
