@@ -112,7 +112,7 @@ class RunningSuite:
 
 
 @asynccontextmanager
-async def replayed_suite(local: Path, history: Path, seconds: float = 400) -> AsyncIterator[RunningSuite]:
+async def replayed_suite(local: Path, history: Path, seconds: float = 1200) -> AsyncIterator[RunningSuite]:
     """Run a suite until its replay is through, and end it afterwards."""
     suite = RunningSuite(local, history)
     suite.start()

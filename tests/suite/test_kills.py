@@ -101,7 +101,7 @@ async def test_kills_repeats_and_disorder_change_no_business_column(
         choose = random.Random(SEED)
         days = sorted(choose.sample(range(5, (end - begin).days - 10), len(VICTIMS)))
         killing = asyncio.create_task(kill_on_dates(suite, [begin + timedelta(days=day) for day in days]))
-        await suite.until_replayed(400)
+        await suite.until_replayed(1200)
         killed = await killing
         assert len(killed) >= 10
         assert {"postgres", "kafka", "web"} <= set(killed)
