@@ -37,6 +37,12 @@ def test_the_new_policy_has_its_reports_days_and_recipients():
         "quarterly_district": ("quarter", 15, "district", "addressees"),
         "quarterly_network": ("quarter", 20, "hq", "all"),
     }
+    assert {name: kind_of(name).title for name in days} == {
+        "maintenance_monthly": "月结客户分层管理维护实施总结(月度)",
+        "monthly_analysis": "月结客户月度分析报告",
+        "quarterly_district": "月结分层管理实施总结",
+        "quarterly_network": "全网月结分层管理实施总结",
+    }
     monthly = reports["maintenance_monthly"]
     assert (monthly.to, monthly.cc) == (("district_head", "ops_hq"), ("cust_mgmt_office",))
     assert reports["quarterly_district"].to == ("district_head", "ops_hq")
