@@ -120,7 +120,9 @@ async def test_the_care_group_finds_its_tasks_and_records_calls_without_taking_t
 
 @pytest.mark.row("T-32")
 async def test_what_is_owed_in_person_is_not_passed_on_and_the_attempt_is_logged_as_a_breach(db: Database) -> None:
-    task = await make.open_task(db, service_tier="key")
+    task = await make.open_task(
+        db, service_tier="key", role="branch_manager", unit_code="B1", in_person=True, assist=CARE
+    )  # whoever a matrix names as assisting does not help with it all the same
     await make.set_clock(db, at("2018-04-11T00:00:00"))
     async with db.transaction() as session:
         asked = await delegations.delegate(session, task.task_id, "manager", {"branch_manager"}, "deputy")

@@ -154,17 +154,23 @@ async def test_each_movement_names_who_answers_for_it_and_is_told_once(world: Wo
 
 @pytest.mark.row("T-31", "T-32", "T-33")
 async def test_a_monthly_movement_names_who_answers_for_it_by_its_tier(world: World) -> None:
-    await world.open(account("G", outlet="O1"), account("X", None))
-    await world.post(charge("1", "G", 500, at("2018-01-10")), charge("2", "X", 500, at("2018-01-10")))
-    await world.run("2018-02-01")
-    await world.run("2018-03-01")
-    found = await world.rows("SELECT account_no, responsible_role, responsible_unit, assist, digest FROM movements ORDER BY 1")
-    assert [(row["account_no"], row["responsible_role"], row["responsible_unit"]) for row in found] == [
-        ("G", "outlet_staff", "O1"), ("X", "outlet_staff", "HQ"),
-    ]  # fmt: skip
-    assert found[0]["assist"] == [{"role": "care_rep", "unit_code": "B1"}]
-    (told, _) = await world.events("tiering.movement-detected.v1")
-    assert (told["role"], told["unit_code"], told["assist"]) == ("outlet_staff", "O1", found[0]["assist"])
+    await world.publish("2018-one", "2018-01-01", tiers={"vip_top_n": 1, "key_top_n": 1})
+    await world.open(account("G", outlet="O1"), account("K"), account("V"), account("X", None))
+    amounts = {"G": 500, "K": 800, "V": 900, "X": 500}
+    await world.post(*(charge(name, name, fen, at("2018-03-10")) for name, fen in amounts.items()))
+    await world.run("2018-04-01")
+    await world.run("2018-05-01")
+    found = await world.rows("SELECT account_no, responsible_role, responsible_unit, in_person, assist FROM movements ORDER BY 1")
+    assert [tuple(row.values()) for row in found] == [
+        ("G", "outlet_staff", "O1", False, [{"role": "care_rep", "unit_code": "B1"}]),
+        ("K", "branch_manager", "B1", True, []),
+        ("V", "district_head", "D1", False, []),
+        ("X", "outlet_staff", "HQ", False, [{"role": "care_rep", "unit_code": "HQ"}]),
+    ]
+    told = await world.events("tiering.movement-detected.v1")
+    assert [(one["account_no"], one["role"], one["unit_code"], one["in_person"], one["assist"]) for one in told] == [
+        tuple(row.values()) for row in found
+    ]
 
 
 @pytest.mark.row("T-31")
@@ -194,8 +200,10 @@ def test_the_matrix_names_role_unit_and_helpers() -> None:
         "vip": ("district_head", "D1", False), "key": ("branch_manager", "B1", True), "general": ("outlet_staff", "O1", False),
     }  # fmt: skip
     assert named["general"].assist == (("care_rep", "B1"),)
-    assert responsible_for(matrix, "vip", "decliner", place, "HQ").role == "branch_manager"
-    assert responsible_for(matrix, "vip", "fall", place, "HQ").assist == (("care_rep", "B1"),)
+    for kind in ("riser", "decliner"):
+        assert responsible_for(matrix, "vip", kind, place, "HQ") == ("branch_manager", "B1", False, ())
+    for kind in ("rise", "fall", "resumed"):
+        assert responsible_for(matrix, "vip", kind, place, "HQ") == ("outlet_staff", "O1", False, (("care_rep", "B1"),))
     nowhere = Place(None, None, None)
     assert [responsible_for(matrix, what, None, nowhere, "HQ").unit_code for what in ("vip", "key", "general")] == ["HQ"] * 3
 
