@@ -108,6 +108,21 @@ async def test_each_event_has_its_points(world: World, more: dict[str, Any], poi
 
 
 @pytest.mark.row("T-61")
+@pytest.mark.parametrize(("resolved", "points"), [("22:59:59", 0), ("23:00:01", 10)])
+async def test_a_ticket_that_was_resolved_is_overdue_only_where_that_came_too_late(
+    world: World, resolved: str, points: int
+) -> None:
+    await shipped(world, "A")
+    base, _ = await risk(world)
+    enquiry = {"cause_hint": None, "ticket_class": "enquiry", "due_at": at("2018-02-10", "23:00:00")}
+    await tell(world, "W1", **enquiry)
+    await tell(world, "W1", TicketResolved, 2, state="resolved", changed_at=at("2018-02-10", resolved), cause_code="other",
+               **enquiry)  # fmt: skip
+    await world.run("2018-02-11")
+    assert await risk(world) == (base + points, points)
+
+
+@pytest.mark.row("T-61")
 async def test_a_refuted_ticket_takes_its_points_back(world: World) -> None:
     await shipped(world, "A")
     base, _ = await risk(world)
@@ -185,10 +200,11 @@ def test_a_part_without_data_does_not_count_as_zero() -> None:
 
 @pytest.mark.row("T-62", "T-63")
 async def test_each_relationship_is_evaluated_after_each_quarter(world: World) -> None:
-    await world.open(account("A", "B1"), account("B", "B3"), account("SILENT"))
+    await world.open(account("A", "B1"), account("B", "B3"), account("C", "B3"), account("SILENT"))
     for month in (1, 2, 3, 4, 5, 6):
-        await world.post(charge(f"A{month}", "A", 10_000, at(f"2018-{month:02d}-10")))
+        await world.post(charge(f"A{month}", "A", 10_000 if month < 4 else 12_000, at(f"2018-{month:02d}-10")))
     await world.post(charge("B1", "B", 50_000, at("2018-02-10")))
+    await world.post(charge("C1", "C", 10_000, at("2018-02-10")), charge("C2", "C", 8_000, at("2018-05-10")))
     await tell(world, "W1", opened_at=at("2018-01-10"), due_at=at("2018-01-15"))
     await tell(world, "W1", TicketResolved, 2, state="resolved", opened_at=at("2018-01-10"), due_at=at("2018-01-15"),
                changed_at=at("2018-01-16"), cause_code="packing")  # fmt: skip
@@ -199,12 +215,13 @@ async def test_each_relationship_is_evaluated_after_each_quarter(world: World) -
     for month in (4, 5, 6, 7):
         await world.run(f"2018-{month:02d}-01")
     rows = {(row["account_no"], str(row["quarter"])): row for row in await world.rows("SELECT * FROM evaluations")}
-    assert set(rows) == {(name, quarter) for name in ("A", "B") for quarter in ("2018-01-01", "2018-04-01")}
+    assert set(rows) == {(name, quarter) for name in ("A", "B", "C") for quarter in ("2018-01-01", "2018-04-01")}
     first = rows["A", "2018-01-01"]
     assert (first["late"], first["damaged"], first["overdue"], first["service"]) == (0, 1, 1, 70)
     assert first["satisfaction"] is None
     second = rows["A", "2018-04-01"]
-    assert (second["late"], second["damaged"], second["quarter_fen"], second["previous_fen"]) == (1, 0, 30_000, 30_000)
+    assert (second["late"], second["damaged"], second["overdue"], second["service"]) == (1, 0, 1, 80)
+    assert (second["quarter_fen"], second["previous_fen"]) == (36_000, 30_000), "a fifth more exactly, and C a fifth less"
     for row in rows.values():
         (score,) = await world.rows(
             "SELECT money_score FROM scores WHERE account_no = :a AND month = CAST(:q AS date) + INTERVAL '2 months'",

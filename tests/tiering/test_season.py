@@ -144,6 +144,7 @@ def test_the_festivals_fall_follows_the_moon() -> None:
     assert not explains(1000, 400, 50)
 
 
+@pytest.mark.row("X-45")
 def test_explaining_at_the_threshold() -> None:
     assert explains(1000, 500, 50), "exactly half does not fire"
     assert not explains(1000, 499, 50)
