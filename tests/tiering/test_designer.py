@@ -18,9 +18,12 @@ from services.tiering.designer.compile import compiled
 from services.tiering.designer.definition import Definition
 from services.tiering.main import app
 from shared.db import Database
+from shared.events.tickets import TicketOpened
+from shared.ids import natural_id
 from tests.conftest import Server
 from tests.serving import bearer, serving, settings_of
 from tests.tiering.make import World, account, at, charge
+from tests.tiering.test_facts import happen, ticket
 
 MONTHLY = {
     "dataset": "freight",
@@ -266,6 +269,20 @@ async def test_the_chart_shows_the_groups_and_the_second_one_as_series(desk: Des
         "series": {"B1": [3_000_000, 700, 1_000], "B2": [None, None, 500], "B3": [None, None, 400]},
         "unit": "fen",
     }
+    for kind in ("bar", "line", "pie", "table"):
+        saved = await desk.save({**MONTHLY, "chart": kind, "group": ["branch_code"]})
+        answer = (await desk.ask("POST", f"/v1/report-definitions/{saved['definition_id']}/run")).json()
+        charts = answer["document"]["sections"][0]["charts"]
+        assert [one["kind"] for one in charts] == [kind for _ in range(kind != "table")]
+
+
+@pytest.mark.row("T-56")
+async def test_a_period_reaches_from_the_first_instant_of_its_months_to_their_last(desk: Desk) -> None:
+    for day, time in (("02-28", "23:59:59"), ("03-01", "00:00:00"), ("03-31", "23:59:59"), ("04-01", "00:00:00")):
+        opened = {"ticket_id": natural_id("ticket", day, time), "opened_at": at(f"2018-{day}", time)}
+        await happen(desk.world, ticket(TicketOpened, "open", account_no="V", **opened))
+    march = {"dataset": "tickets", "group": ["month"], "measures": [{"kind": "count"}]}
+    assert await desk.run({**march, "period": {"first": "2018-03", "last": "2018-03"}}) == [["2018-03", 2]]
 
 
 @pytest.mark.row("T-56")

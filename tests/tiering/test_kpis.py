@@ -147,6 +147,8 @@ async def test_complaints_resolved_and_how_long_it_took(desk: Desk) -> None:
     assert (await desk.kpi("complaint_resolution_rate", "/v1/kpis", "B2"))["value"] == 100
     assert (await desk.kpi("complaint_resolution_rate", "/v1/kpis?month=2018-02"))["value"] == 100
     assert (await desk.kpi("complaint_resolution_rate", "/v1/kpis?month=2018-01"))["status"] == "no_data"
+    await desk.ticket("B", at("2018-01-01", "00:00:00"), at("2018-01-03", "00:00:00"))
+    assert (await desk.kpi("complaint_resolution_duration", "/v1/kpis?month=2018-01"))["status"] == "met", "48 hours are enough"
     assert await desk.get("/v1/kpis?unit=B2", "B1") == 404
     assert (await desk.get("/v1/kpis?month=2000-01"))["kpis"][0]["trend"][0]["month"] == "1999-02"
 
@@ -162,10 +164,13 @@ async def test_the_lifetime_value_is_the_mean_of_the_scored_accounts(desk: Desk)
     assert (clv["value"], clv["status"], clv["reason"]) == (1_333_333, "met", None)
     assert [point["value"] for point in clv["trend"]][-3:] == [None, 500, 1_333_333]
     assert (await desk.kpi("clv", "/v1/kpis", "D1"))["value"] == 2_000_000
+    await desk.score(("B", "2018-03-01", 1_000_000))
+    at_target = await desk.kpi("clv", "/v1/kpis", "B2")
+    assert (at_target["value"], at_target["status"]) == (1_000_000, "met"), "exactly the target is met"
     missed = await desk.kpi("clv", "/v1/kpis", "B3")
     assert (missed["value"], missed["status"]) == (0, "missed"), "a value of 0 is known"
     table = (await desk.get("/v1/kpis"))["document"]["sections"][0]["tables"][0]
-    assert table["rows"][0][2:5] == [13_333.33, 10_000, "元"]
+    assert table["rows"][0][2:5] == [12_500, 10_000, "元"]
 
 
 @pytest.mark.row("T-59")
@@ -194,6 +199,7 @@ async def test_cost_and_freight_by_tier_with_a_marginal_view(desk: Desk) -> None
         await desk.contact("V", channel, at(day))
     await desk.contact("K", "sms", at("2018-02-01"))
     await desk.ticket("K", at("2018-02-01"))
+    await desk.ticket("K", at("2018-02-01"), state="refuted")
     found = await desk.get("/v1/service-levels?quarter=2018-Q1")
     assert found["assumptions"]["visit_fen"] == 8_000
     vip = found["tiers"][0]
@@ -211,10 +217,18 @@ async def test_cost_and_freight_by_tier_with_a_marginal_view(desk: Desk) -> None
     assert await desk.get("/v1/service-levels?quarter=2018-Q2") == 404
     of_b2 = await desk.get("/v1/service-levels", "B2", "branch_manager")
     assert [(tier["accounts"], tier["freight_fen"]) for tier in of_b2["tiers"]] == [(1, 50_000), (0, 0), (0, 0)]
+    for day in range(1, 7):
+        await desk.contact("V", "visit", at(f"2018-02-0{day}"))
+    levels = (await desk.get("/v1/service-levels?quarter=2018-Q1"))["levels"]
+    # The largest rise of freight no longer pays: 45,000 of margin for 56,800 of visits.
+    assert [(level["level"], level["best"]) for level in levels] == [
+        ("0 次", False), ("1 次", True), ("3 次及以上", False),
+    ]  # fmt: skip
 
 
 @pytest.mark.row("T-51")
 async def test_the_average_amount_per_account_of_a_year_of_the_unit_and_below(desk: Desk) -> None:
+    await desk.world.post(charge("11", "V", 80_000, at("2017-10-10")))
     found = await desk.get("/v1/average-amounts", "D1", "district_head")
     assert (found["unit_code"], found["through"]) == ("D1", "2018-03")
     figures = [
@@ -222,17 +236,18 @@ async def test_the_average_amount_per_account_of_a_year_of_the_unit_and_below(de
         for one in found["items"]
     ]
     assert figures == [
-        ("D1", "2017", 2, 2, 460_000, 460_000),
+        ("D1", "2017", 3, 2, 500_000, 333_333),
         ("D1", "2018", 3, 3, 450_000, 337_500),
-        ("B1", "2017", 2, 2, 460_000, 460_000),
+        ("B1", "2017", 3, 2, 500_000, 333_333),
         ("B1", "2018", 2, 2, 650_000, 433_333),
         ("B2", "2018", 1, 1, 50_000, 50_000),
     ]
-    assert [one["change_percent"] for one in found["items"]] == [None, -26.63, None, -5.8, None]
+    assert [one["change_percent"] for one in found["items"]] == [None, 1.25, None, 30.0, None]
     (section,) = found["document"]["sections"]
     assert "当年有运费的账户数" in section["paragraphs"][0]
-    assert section["charts"][0]["series"] == {"D1": [460_000, 450_000], "B1": [460_000, 650_000], "B2": [None, 50_000]}
+    assert section["charts"][0]["series"] == {"D1": [500_000, 450_000], "B1": [500_000, 650_000], "B2": [None, 50_000]}
     assert {one["unit_code"] for one in (await desk.get("/v1/average-amounts"))["items"]} == {"HQ", "D1", "D2"}
     assert await desk.get("/v1/average-amounts?unit=D2", "D1", "district_head") == 404
-    await desk.world.post(charge("9", "V", 10_000_000, at("2018-04-02")))
-    assert (await desk.get("/v1/average-amounts", "D1", "district_head"))["items"] == found["items"], "April is not closed"
+    await desk.world.post(charge("9", "V", 10_000_000, at("2018-04-02")), charge("10", "B", 0, at("2018-01-10")))
+    after = (await desk.get("/v1/average-amounts", "D1", "district_head"))["items"]
+    assert after == found["items"], "April is not closed, and a month without an amount is none with freight"

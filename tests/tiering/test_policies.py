@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from services.tiering import policies
+from services.tiering.policies.book import Origin, Place, Version, chain_of, make_book, resolve
 from services.tiering.policies.document import PolicyDocument, shipped
 from services.tiering.policy import Contender, movement_for, service_tiers
 from tests.tiering.make import World, account, at, charge
@@ -105,6 +106,24 @@ async def test_a_branch_decides_by_its_own_numbers_and_inherits_the_rest(world: 
     assert [row[0] for row in await world.movements(("account_no", "month", "state")) if row[1:] == ("2018-03", "open")] == [
         *"TUV"
     ]
+
+
+@pytest.mark.row("X-14")
+def test_the_highest_of_several_locks_counts_and_an_unknown_branch_has_what_its_district_says() -> None:
+    day = date(2018, 1, 1)
+    versions = {
+        None: Version("HQ.1", None, day, {"tiers": {"key_top_n": 7}}, ("tiers",)),
+        "D1": Version("D1.1", "D1", day, {"tiers": {"key_top_n": 3}, "quarter": {"riser_n": 2}}, ("tiers", "quarter")),
+        "B1": Version("B1.1", "B1", day, {"tiers": {"key_top_n": 1}, "quarter": {"riser_n": 4}, "focus": {"focus_from_fen": 5}}),
+    }
+    paths = {"HQ": ("hq", ("HQ",)), "D1": ("district", ("HQ", "D1")), "B1": ("branch", ("HQ", "D1", "B1"))}
+    tree = {unit: Place(unit, kind, path) for unit, (kind, path) in paths.items()}
+    found = resolve(chain_of(tree["B1"], versions, tree))
+    assert (found.document.tiers.key_top_n, found.document.quarter.riser_n, found.document.focus.focus_from_fen) == (7, 2, 5)
+    assert (found.locks["tiers.key_top_n"], found.locks["quarter.riser_n"]) == (Origin(None, "HQ.1"), Origin("D1", "D1.1"))
+    book = make_book(versions, tree)
+    assert book.of("NEW", "D1").quarter.riser_n == 2
+    assert book.of("NEW", "D2") == book.base
 
 
 async def test_a_branch_that_was_moved_under_values_its_own_do_not_agree_with_is_closed_all_the_same(world: World) -> None:

@@ -13,6 +13,7 @@ from shared.problems import Invalid
 TREE = {
     "HQ": Place("HQ", "hq", ("HQ",)),
     "D1": Place("D1", "district", ("HQ", "D1")),
+    "D2": Place("D2", "district", ("HQ", "D2")),
     "B1": Place("B1", "branch", ("HQ", "D1", "B1")),
     "B2": Place("B2", "branch", ("HQ", "D1", "B2")),
     "O1": Place("O1", "outlet", ("HQ", "D1", "B1", "O1")),
@@ -38,6 +39,8 @@ def refused(*lines: str, published: PolicyHistory = PUBLISHED) -> list[tuple[int
 
 HQ = 'policy_version = "2018-x"'
 B1 = 'policy_version = "B1.1"\nunit = "B1"'
+D2 = 'policy_version = "D2.1"\nunit = "D2"'
+REPORT = ("[[reports]]", "type = 'a'", "due_day = 1", "period = 'month'", "level = 'hq'")
 
 
 @pytest.mark.row("X-14")
@@ -73,7 +76,12 @@ B1 = 'policy_version = "B1.1"\nunit = "B1"'
         ([HQ, "locks = 'tiers'"], 2, "locks", "a list"),
         ([B1, "locks = ['tiers']"], 3, "locks", "nobody below it"),
         ([B1, "[tiers]", "vip_top_n = 3"], 4, "tiers.vip_top_n", "decided per district: a branch has no value of its own"),
+        ([B1, "[bands]", "a_percent = 6"], 4, "bands.a_percent", "decided per district: a branch has no value of its own"),
         ([B1, "[quality]", "good_from = 80"], 4, "quality.good_from", "decided per hq"),
+        ([D2, "[quality]", "good_from = 80"], 4, "quality.good_from", "decided per hq"),
+        ([D2, "[radar]", "from_probability_percent = 80"], 4, "radar.from_probability_percent", "decided per hq"),
+        ([D2, "[scores]", "late_points = 11"], 4, "scores.late_points", "decided per hq"),
+        ([D2, *REPORT], 3, "reports", "decided per hq"),
         ([B1, "[quarter]", "riser_n = 2"], 4, "quarter.riser_n", "it is locked by D1 (D1.1)"),
         ([B1, "[grades]", "gold_from_fen = 1"], 4, "grades.gold_from_fen", "it is locked by D1 (D1.1)"),
         ([B1, "[grades]", "diamond_from_fen = 199_999"], 4, "grades.diamond_from_fen", "gold_from_fen (200000) lies above"),
