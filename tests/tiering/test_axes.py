@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from services.tiering import axes, prospects
+from services.tiering import axes, entitlements, prospects
 from services.tiering.axes import EntitlementRules, Shipper
+from shared.events.tiering import TiersChanged
 from shared.ids import natural_id
+from shared.paging import PageRequest
 from tests.tiering.make import World, account, at, charge, moved
 
 RULES = EntitlementRules(("vip",), ("vip",), 500_000, {"vip": "vip", "key": "key", "general": "general"})
@@ -91,17 +93,17 @@ async def test_a_prospect_is_graded_by_todays_policy_with_the_reason_in_both_lan
 
 
 @pytest.mark.parametrize("seed", range(2))
-@pytest.mark.row("T-08", "T-11", "T-14", "T-16", "T-64")
+@pytest.mark.row("T-08", "T-10", "T-11", "T-14", "T-16", "T-64")
 async def test_the_close_decides_what_the_plain_rules_say(world: World, seed: int) -> None:
-    """Ties, branches of two districts, a non-insured outlet: every account of a quarter's close against `axes`."""
+    """Ties, two districts, an outlet and a district without insurance: every account of a quarter's close against `axes`."""
     rnd = random.Random(seed)
-    await world.publish("2018-areas", "2018-01-01", entitlements={"non_insured_units": ["B2", "O1"], "claims_from_fen": 1_000})
+    await world.publish("2018-areas", "2018-01-01", tiers={"vip_top_n": 4}, entitlements={"non_insured_units": ["D2", "O1"]})
     places = {"O1": ("B1", "O1"), "B1": ("B1", None), "B2": ("B2", None), "B3": ("B3", None), None: (None, None)}
     states, sums = {}, {}
     for n in range(130):
         name, where = f"A{n:03d}", rnd.choice(list(places))
         states[name] = (where, rnd.choice(("2017-01-01", "2017-01-02")))
-        sums[name] = rnd.choice((0, 1, 500, 2_999, 3_000, 899_999, 900_000, 5_000_000, rnd.randrange(2_000_000)))
+        sums[name] = rnd.choice((0, 1, 500, 899_999, 900_000, 1_499_999, 1_500_000, 5_000_000, rnd.randrange(2_000_000)))
     await world.open(
         *(account(name, places[where][0], opened, outlet=places[where][1]) for name, (where, opened) in states.items())
     )
@@ -112,15 +114,17 @@ async def test_the_close_decides_what_the_plain_rules_say(world: World, seed: in
     ranks = axes.band_places(
         Shipper(name, opened, district[places[where][0]], sums[name]) for name, (where, opened) in states.items()
     )
-    rules = RULES._replace(claims_from_fen=1_000)
     for name, (where, _) in states.items():
         row, (place, of) = found[name], ranks.get(name, (None, 0))
         assert (row["band_place"], row["band"]) == (place, axes.band_for(place, of, 5, 20)), name
         assert row["focus_general"] == axes.is_focus(row["service_tier"], sums[name], 300_000)
-        expected = axes.entitled(row["service_tier"], sums[name], non_insured=where in {"O1", "B2"}, rules=rules)
+        expected = axes.entitled(row["service_tier"], sums[name], non_insured=where in {"O1", "B3"}, rules=RULES)
         assert (row["green_channel"], row["special_claims"], row["points_plan"]) == expected
     assert {row["band"] for row in found.values()} == {"A", "B", "C"}
     assert {row["special_claims"] for row in found.values()} == {True, False}
+    told = {event["account_no"]: event["contribution_grade"]["end"] for event in await world.events(TiersChanged.TYPE)}
+    assert told == {name: axes.end_for(row["grade"]) for name, row in found.items()}
+    assert {row["grade"] for row in found.values()} == {"diamond", "gold", "silver"}
 
 
 async def test_within_a_quarter_nothing_of_the_quarter_is_decided(world: World) -> None:
@@ -153,6 +157,20 @@ async def test_entitlements_are_told_where_they_changed(world: World) -> None:
     assert told[0]["decision_id"] == str(natural_id("decision", "A", "2018-03"))
 
 
+@pytest.mark.row("T-11")
+async def test_a_late_cancellation_leaves_fewer_accounts_to_take_a_share_of(world: World) -> None:
+    """Of six accounts the second is B, of five it would be C."""
+    fen = {"A": 600, "B": 500, "C": 400, "D": 300, "E": 200, "F": 100}
+    await world.open(*(account(name) for name in fen))
+    await world.post(*(charge(name, name, amount, at("2018-01-10")) for name, amount in fen.items()))
+    await world.run("2018-04-01")
+    await world.post(charge("F", "F", 0, at("2018-01-10"), version=2))
+    async with world.db.transaction() as session:
+        listed = await entitlements.list_bands(session, "HQ", PageRequest())
+    bands = {item["account_no"]: (item["band"], item["restated"]) for item in listed["items"]}
+    assert bands == {"A": ("A", None), "B": ("B", "C"), **dict.fromkeys("CDEF", ("C", None))}
+
+
 @pytest.mark.row("T-13")
 async def test_a_milestone_is_reached_once_and_exactly_10000_yuan_is_enough(world: World) -> None:
     await world.open(account("A"), account("B"), moved("C", ("B3", None, "2017-01-01")))
@@ -171,9 +189,9 @@ async def test_a_milestone_is_reached_once_and_exactly_10000_yuan_is_enough(worl
 @pytest.mark.row("T-05")
 async def test_the_old_policy_leaves_zero_freight_untiered_and_entitled_to_nothing(world: World) -> None:
     await world.publish("2018-old", "2018-01-01", tiers={"zero_freight_is_general": False})
-    await world.open(account("A"), account("Z"))
-    await world.post(charge("1", "A", 1, at("2018-01-10")))
+    await world.open(account("A"), account("Z"), account("N", None))
+    await world.post(charge("1", "A", 1, at("2018-01-10")), charge("2", "N", 1, at("2018-01-10")))
     await world.run("2018-04-01")
     found = await decided(world)
-    assert [found[name]["service_tier"] for name in "AZ"] == ["vip", None]
+    assert [found[name]["service_tier"] for name in "AZN"] == ["vip", None, "general"], "one fen is freight, in a branch or not"
     assert (found["Z"]["points_plan"], found["Z"]["band"], found["Z"]["focus_general"]) == (None, "C", False)

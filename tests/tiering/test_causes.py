@@ -68,6 +68,8 @@ async def test_tickets_speak_where_they_are_of_these_two_months_and_stand(world:
         ticket(TicketOpened, "open", **gone), ticket(TicketRefuted, "refuted", version=2, **gone),
         ticket(TicketOpened, "open", ticket_id=natural_id("ticket", "Y"), ticket_class="complaint", cause_hint=None,
                opened_at=at("2018-03-05"), account_no="W"),
+        ticket(TicketOpened, "open", ticket_id=natural_id("ticket", "Z"), cause_hint="lost", opened_at=at("2018-02-05"),
+               account_no="W"),
     )  # fmt: skip
     await close(world)
     found = await causes(world, "V")
@@ -76,30 +78,45 @@ async def test_tickets_speak_where_they_are_of_these_two_months_and_stand(world:
         "tickets": 2,
         "ticket_ids": [str(natural_id("ticket", n, "late")) for n in (0, 1)],
     }
-    assert set(await causes(world, "W")) == {"complaint"}, "one late parcel is everybody's"
+    assert set(await causes(world, "W")) == {"complaint", "lost_parcels"}, "one late parcel is everybody's"
 
 
 @pytest.mark.row("T-28")
 async def test_the_ledger_speaks_of_prices_and_products(world: World) -> None:
-    await world.open(*(account(name) for name in ("DEARER", "SAME", "DROPS", "LESS")))
-    for name, factor in (("DEARER", 110), ("SAME", 109)):
-        charges = (
-            [(1, n, 1000, 1000) for n in range(6)] + [(2, n, 10 * factor, 1000) for n in range(6)] + [(3, 0, 10 * factor, 1000)]
-        )
+    prices = {"DEARER": (110, 6, 6, 1000), "SAME": (109, 6, 6, 1000), "PARCEL": (110, 3, 6, None), "FEW": (110, 2, 6, None)}
+    products = {
+        "DROPS": ((1000, 2000), (700, 400)), "EDGE": ((7000, 3000), (4900, 1)), "SMALL": ((7100, 2900), (4970, 1)),
+        "LEFT": ((1000, 2000), (700, 401)), "LESS": ((1000, 2000), (699, 1)),
+    }  # fmt: skip
+    await world.open(*(account(name) for name in (*prices, *products)))
+    for name, (factor, january, february, grams) in prices.items():
+        old, new = [(1, n, 1000) for n in range(january)], [(2, n, 10 * factor) for n in range(february)]
+        charges = [(*one, grams) for one in (*old, *new, (3, 0, 10 * factor))]
         await world.post(
             *(charge(f"{name}-{m}-{n}", name, fen, at(f"2018-0{m}-1{n}"), weight_grams=grams) for m, n, fen, grams in charges)
         )
     before, after = at("2018-02-03"), at("2018-03-03")
-    for name, rest in (("DROPS", 700), ("LESS", 699)):
-        lines = [("1", 1000, before, "STD"), ("2", 2000, before, "COLD"), ("3", rest, after, "STD"), ("4", 1, after, "COLD")]
+    for name, ((rest, cold), (rest_left, cold_left)) in products.items():
+        lines = [
+            ("1", rest, before, "STD"),
+            ("2", cold, before, "COLD"),
+            ("3", rest_left, after, "STD"),
+            ("4", cold_left, after, "COLD"),
+        ]
         await world.post(*(charge(f"{name}-{no}", name, fen, when, product=product) for no, fen, when, product in lines))
     await close(world)
     dearer = (await causes(world, "DEARER"))["price_rise"]["evidence"]
     assert (dearer["per"], dearer["before_fen"], dearer["after_fen"], len(dearer["charge_nos"])) == ("kg", 1000, 1100, 7)
+    parcel = (await causes(world, "PARCEL"))["price_rise"]["evidence"]
+    assert (parcel["per"], parcel["before_fen"], parcel["after_fen"]) == ("parcel", 1000, 1100), "weights are missing"
     assert "price_rise" not in await causes(world, "SAME"), "9 % are below 10"
+    assert "price_rise" not in await causes(world, "FEW"), "two charges say nothing of a price"
     assert (await causes(world, "DROPS"))["product_dropped"]["evidence"] == {
-        "product": "COLD", "previous_fen": 2000, "current_fen": 1, "charge_nos": ["DROPS-2"],
+        "product": "COLD", "previous_fen": 2000, "current_fen": 400, "charge_nos": ["DROPS-2"],
     }  # fmt: skip
+    assert "product_dropped" in await causes(world, "EDGE"), "30 % of the month before"
+    assert "product_dropped" not in await causes(world, "SMALL"), "29 % of the month before"
+    assert "product_dropped" not in await causes(world, "LEFT"), "more than a fifth is left"
     assert "product_dropped" not in await causes(world, "LESS"), "everything fell, not this product"
 
 
@@ -121,6 +138,7 @@ async def test_a_lost_route_speaks_when_the_parcels_of_the_month_are_counted(wor
         "LEFT": ({"RJ": 30, "MG": 70}, {"RJ": 7, "MG": 49}),
         "ALL": ({"RJ": 30, "MG": 70}, {"RJ": 6, "MG": 48}),
         "FEW": ({"RJ": 2, "MG": 2}, {"MG": 2}),
+        "THREE": ({"RJ": 3, "MG": 3}, {"MG": 3}),
         "ONLY": ({"RJ": 9}, {"MG": 9}),
     }
     await world.open(*(account(name) for name in names))
@@ -132,14 +150,14 @@ async def test_a_lost_route_speaks_when_the_parcels_of_the_month_are_counted(wor
     await happen(world, *(routes(name, 3, **after) for name, after in known.items()))
     await world.run("2018-04-02")
     found = {name: (await causes(world, name)).get("route_lost") for name in names}
-    assert [name for name, cause in found.items() if cause] == ["LOST"]
+    assert [name for name, cause in found.items() if cause] == ["LOST", "THREE"]
     assert found["LOST"] is not None
     assert found["LOST"]["evidence"] == {
         "origin_region": "SP", "destination_region": "RJ", "previous_parcels": 30, "current_parcels": 6,
         "waybill_nos": ["W-RJ-2"],
     }  # fmt: skip
     await world.run("2018-04-03")
-    assert len(await world.rows("SELECT 1 FROM movement_causes WHERE cause = 'route_lost'")) == 1
+    assert len(await world.rows("SELECT 1 FROM movement_causes WHERE cause = 'route_lost'")) == 2
 
 
 @pytest.mark.row("T-28")
@@ -156,9 +174,10 @@ async def test_the_shipper_is_asked_and_people_judge(world: World, desk: Desk) -
     assert await desk.get(f"/v1/movements/{movement('nobody')}/causes") == 404
 
     await happen(
-        world, task(TaskOpened), contact(1, cause_code="competitor"), contact(2, cause_code="damaged_parcels"), contact(3)
-    )
-    await happen(world, contact(4, cause_code="competitor"))
+        world, task(TaskOpened), contact(1, cause_code="competitor"), contact(2, cause_code="damaged_parcels"), contact(3),
+        contact(4, cause_code="competitor"),
+    )  # fmt: skip
+    await happen(world, contact(5, cause_code="competitor"))
     asked, also, _ = (await desk.get(path))["items"]
     assert [asked["cause"], also["cause"]] == ["competitor", "damaged_parcels"]
     assert asked["evidence"] == {"contact_ids": [str(natural_id("contact", 1))]}

@@ -15,6 +15,7 @@ from services.tiering import closing, freight, policy
 from services.tiering.policies.document import shipped
 from services.tiering.policy import Contender
 from shared.db import Database
+from shared.directory import Unit, apply_units
 from shared.events.tiering import MonthClosed, TiersChanged
 from shared.ids import natural_id
 from shared.months import add_months, last_day
@@ -74,7 +75,7 @@ async def test_a_year_end_lies_across_the_three_months_of_a_grade_and_closes_a_q
     assert (january["sum_fen"], january["quarter_fen"], january["service_tier"]) == (300, None, None)
 
 
-@pytest.mark.row("T-07")
+@pytest.mark.row("T-07", "T-09")
 async def test_grades_at_the_boundaries_of_the_average(world: World) -> None:
     sums = {"A": 3_000_000, "B": 2_999_997, "C": 600_000, "D": 599_997, "E": 2_999_999, "F": 0}
     await world.open(*(account(name) for name in sums))
@@ -108,12 +109,15 @@ async def test_a_month_before_the_opening_counts_what_was_charged_in_it(world: W
 @pytest.mark.row("T-01", "T-02", "T-04", "T-06", "T-17")
 async def test_service_tiers_are_decided_at_the_quarters_end_by_the_branch_of_its_last_day(world: World) -> None:
     names = [f"A{n:02d}" for n in range(30)]
-    await world.open(*(account(name, "B1") for name in names), account("Z", None), account("Q", "B1"))
+    async with world.db.transaction() as session:
+        await apply_units(session, [Unit("B9", "branch", "HQ")], [1])
+    await world.open(*(account(name, "B1") for name in names), account("Z", None), account("Q", "B1"), account("N", "B9"))
     await world.open(moved("M", ("B1", None, "2017-01-01"), ("B3", None, "2018-03-31"), ("B2", None, "2018-04-01")))
     await world.post(
         *(charge(name, name, 1000 - n, at(f"2018-0{1 + n % 3}-10")) for n, name in enumerate(names)),
         charge("M", "M", 1, at("2018-03-31", "23:59:59")),
         charge("Z", "Z", 9999, at("2018-02-10")),
+        charge("N", "N", 9999, at("2018-02-10")),
     )
     for day in ("2018-02-01", "2018-03-01", "2018-04-01"):
         await world.run(day)
@@ -123,10 +127,12 @@ async def test_service_tiers_are_decided_at_the_quarters_end_by_the_branch_of_it
     assert [tiers[name] for name in names[10:22]] == [("key", n) for n in range(1, 13)]
     assert [tiers[name] for name in names[22:]] == [("general", n) for n in range(13, 21)]
     assert (tiers["Q"], tiers["Z"]) == (("general", None), ("general", None))
+    assert tiers["N"] == ("key", 1), "its branch lies in no district"
     assert (tiers["M"], found["M"]["branch_code"], found["M"]["district_code"]) == (("vip", 1), "B3", "D2")
     assert found["A00"]["decision_id"] == natural_id("decision", "A00", "2018-03")
 
 
+@pytest.mark.row("T-01")
 async def test_tiers_stay_as_decided_whatever_is_charged_later(world: World) -> None:
     await world.open(account("A"), account("B"))
     await world.post(charge("1", "A", 10, at("2018-03-10")), charge("2", "B", 20, at("2018-03-10")))
@@ -180,6 +186,7 @@ async def test_the_statement_decides_what_the_plain_rules_say(world: World, seed
             assert {name: (row["service_tier"], row["rank"]) for name, row in found.items()} == expected
 
 
+@pytest.mark.row("T-01")
 async def test_since_is_the_first_close_of_the_unbroken_run(world: World) -> None:
     await world.open(account("A"))
     await world.post(charge("1", "A", 600_000, at("2018-02-10")), charge("2", "A", 600_000, at("2018-09-10")))
@@ -196,6 +203,10 @@ async def test_since_is_the_first_close_of_the_unbroken_run(world: World) -> Non
         ("general", at("2018-07-01", "00:30:00")),
         ("vip", at("2018-10-01", "00:30:00")),
     ]
+    await world.post(charge("3", "A", 1, at("2018-12-10")))
+    await world.run("2019-01-01")
+    december = (await decisions(world, "2018-12"))["A"]
+    assert (december["service_tier"], december["tier_since"]) == ("vip", at("2018-10-01", "00:30:00")), "a second quarter of it"
 
 
 async def test_only_what_changed_is_published_and_a_close_is_published_once(world: World) -> None:

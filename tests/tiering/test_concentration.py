@@ -52,7 +52,9 @@ async def test_the_figures_stay_as_they_were_at_the_close(january: World, desk: 
 
 @pytest.mark.row("T-12", "T-30")
 async def test_the_core_accounts_and_how_they_fluctuate(january: World, desk: Desk) -> None:
+    await january.open(account("OLD", "B3", "2016-12-31"), account("D", "B3"), account("C", "B3"))
     await january.post(charge("v2", "V", 1500, at("2018-02-10")), charge("w2", "W", 300, at("2018-02-10")))
+    await january.post(*(charge(f"{name}2", name, fen, at("2018-02-10")) for name, fen in (("C", 398), ("D", 204), ("OLD", 398))))
     await january.run("2018-03-01")
     found = await desk.get("/v1/pareto?unit=B1&month=2018-02")
     assert (found["accounts"], found["core_accounts"], found["core_share"], found["freight_fen"]) == (2, 1, 0.5, 1800)
@@ -66,6 +68,8 @@ async def test_the_core_accounts_and_how_they_fluctuate(january: World, desk: De
     assert [(item["account_no"], item["cumulative_share"]) for item in second["items"]] == [("W", 0.8)]
     assert second["next_cursor"] is None
     assert (await desk.get("/v1/pareto?unit=D1&month=2018-01"))["core_accounts"] == 3
+    tied = (await desk.get("/v1/pareto?unit=B3&month=2018-02"))["items"]
+    assert [item["account_no"] for item in tied] == ["OLD", "C", "D"], "79.6 % are not enough; the longer tenure first"
     assert await desk.get("/v1/pareto?unit=B2", "branch_manager", "B1") == 404
 
 

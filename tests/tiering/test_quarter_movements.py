@@ -81,22 +81,22 @@ async def rows(world: World, quarter: str) -> dict[str, dict[str, Any]]:
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.row("T-24", "T-25", "T-26", "T-27")
 async def test_the_statement_finds_what_the_plain_rule_says(world: World, seed: int) -> None:
-    """Ties, exact 20 %, pauses, zero bases, late openings, no branch: SQL against `quarter_rules` for two quarters."""
+    """Ties, exact 20 %, pauses, zero bases, edges of quarters, late openings, no branch: SQL against `quarter_rules` for two."""
     rnd = random.Random(seed)
     branches = ("B1", "B1", "B2", "B3", None)
     states, amounts = {}, {}
     for n in range(140):
         name = f"A{n:03d}"
         states[name] = (rnd.choice(branches), rnd.choice(("2016-05-01", "2016-05-02", "2018-03-31", "2018-04-01", "2018-06-30")))
-        for month in ("2017-09", "2017-12", "2018-02", "2018-05"):
+        for month in ("2017-09", "2017-10", "2018-01", "2018-06"):
             if rnd.random() < 0.7:
                 amounts[name, month] = rnd.choice((0, 80, 81, 100, 100, 119, 120, 1_000, rnd.randrange(3_000)))
     await world.open(*(account(name, branch, opened) for name, (branch, opened) in states.items()))
     await world.post(*(charge(f"{a}{m}", a, fen, at(f"{m}-09")) for (a, m), fen in amounts.items()))
     await world.run("2018-07-01")
     for quarter, base, current, earlier, end in (
-        ("2018-01-01", "2017-12", "2018-02", ("2017-09",), "2018-03-31"),
-        ("2018-04-01", "2018-02", "2018-05", ("2017-09", "2017-12"), "2018-06-30"),
+        ("2018-01-01", "2017-10", "2018-01", ("2017-09",), "2018-03-31"),
+        ("2018-04-01", "2018-01", "2018-06", ("2017-09", "2017-10"), "2018-06-30"),
     ):
         compared = [
             Compared(
@@ -116,11 +116,11 @@ async def test_the_statement_finds_what_the_plain_rule_says(world: World, seed: 
 
 
 async def quarter_of_falls(world: World, **rules: Any) -> None:
-    """V is VIP and the riser of B1, K a decliner of it, G a fall at outlet O1 by 20 %, S came back."""
+    """V is VIP and rises most, to exactly 3,000 yuan a month; K falls most, a fen below; G falls at O1 by 20 %; S is back."""
     await world.publish("2018-one", "2018-01-01", tiers={"vip_top_n": 1, "key_top_n": 1}, quarter={"decliner_n": 1, **rules})
     await world.open(account("V"), account("K"), account("G", outlet="O1"), account("S"))
-    before = {"V": 1_000_000, "K": 900_000, "G": 500}
-    now = {"V": 2_000_000, "K": 300_000, "G": 400, "S": 700}
+    before = {"V": 500_000, "K": 1_500_000, "G": 500}
+    now = {"V": 900_000, "K": 899_999, "G": 400, "S": 700}
     await world.post(
         charge("s0", "S", 5, at("2017-08-01")),
         *(charge(f"b{name}", name, fen, at("2017-11-01")) for name, fen in before.items()),
@@ -150,6 +150,20 @@ async def test_each_movement_names_who_answers_for_it_and_is_told_once(world: Wo
         assert event.movement_id == natural_id("quarter-movement", event.account_no, "2018-Q1")
         stored = found[event.account_no]
         assert (event.role, event.unit_code) == (stored["responsible_role"], stored["responsible_unit"])
+
+
+@pytest.mark.row("T-15")
+async def test_a_monthly_movement_is_maintained_first_by_the_average_of_the_newest_decided_quarter(world: World) -> None:
+    await world.open(*(account(name) for name in "PQR"))
+    await world.post(
+        *(charge(f"P{month}", "P", 300_000, at(f"2018-0{month}-10")) for month in (1, 2, 3)),
+        charge("Q", "Q", 899_999, at("2018-03-10")), charge("R", "R", 5_000_000, at("2017-12-10")),
+        charge("R3", "R", 800_000, at("2018-03-10")),
+    )  # fmt: skip
+    await world.run("2018-04-01")
+    await world.run("2018-05-01")
+    found = await world.rows("SELECT account_no, priority FROM movements WHERE month = '2018-04-01' ORDER BY 1")
+    assert [tuple(row.values()) for row in found] == [("P", True), ("Q", False), ("R", False)]
 
 
 @pytest.mark.row("T-31", "T-32", "T-33")
@@ -227,5 +241,17 @@ async def test_what_was_decided_stays_when_a_charge_comes_late(world: World) -> 
 @pytest.mark.row("T-27")
 async def test_a_policy_without_the_quarterly_rules_finds_none(world: World) -> None:
     await quarter_of_falls(world, judged=False)
+    assert await world.movements(), "the monthly rules go on"
     assert await rows(world, "2018-01-01") == {}
     assert await world.events(QuarterMovementDetected.TYPE) == []
+
+
+@pytest.mark.row("T-27")
+async def test_a_policy_without_the_monthly_rules_finds_the_quarterly_movements_only(world: World) -> None:
+    await world.publish("2018-quarterly", "2018-01-01", movements={"judged": False})
+    await world.open(account("STOPS"), account("FALLS"))
+    for name, months in (("STOPS", {"2017-12": 100, "2018-01": 300}), ("FALLS", {"2018-01": 100, "2018-02": 1, "2018-03": 1})):
+        await world.post(*(charge(f"{name}{month}", name, fen, at(f"{month}-10")) for month, fen in months.items()))
+    await world.run("2018-04-01")
+    assert await world.movements() == []
+    assert {name: row["kind"] for name, row in (await rows(world, "2018-01-01")).items()} == {"STOPS": "riser"}

@@ -83,7 +83,11 @@ async def test_nothing_is_raised_in_the_last_days_and_nothing_twice(march: World
     assert {name: row["version"] for name, row in (await alerts(march)).items()} == {
         name: row["version"] for name, row in before.items()
     }
-    await march.run_days("2018-03-21", "2018-03-29")
+    await march.run_days("2018-03-21", "2018-03-28")
+    await march.rows("UPDATE radar_alerts SET state = 'cleared' RETURNING 1")
+    await march.run("2018-03-29")
+    again = await march.rows("SELECT account_no FROM radar_alerts WHERE rule = 'season' AND state = 'open'")
+    assert {row["account_no"] for row in again} == set(before), "three days are left: there is still time to warn"
     count = len(await march.rows("SELECT 1 FROM radar_alerts"))
     await march.rows("UPDATE radar_alerts SET state = 'cleared' RETURNING 1")
     await march.run("2018-03-30")
@@ -137,6 +141,7 @@ async def test_an_account_in_no_branch_is_judged_by_the_shared_calendar(world: W
     assert row == {"kind": "zero_month", "basis": "calendar", "branch_code": None, "unit_code": "HQ"}
 
 
+@pytest.mark.row("T-29")
 def test_judging_at_the_boundaries() -> None:
     half = radar.judge(31_000, 0, 31_000, 31, 0.5, RULES)
     assert half.kind == "zero_month"
@@ -176,7 +181,7 @@ async def test_what_the_radar_was_worth(march: World, desk: Desk) -> None:
     assert await desk.get("/v1/radar/quality?from=2018-04&to=2018-03") == 422
 
 
-@pytest.mark.row("X-45")
+@pytest.mark.row("X-45", "T-28")
 async def test_a_fall_that_the_season_explains_says_so(world: World, desk: Desk) -> None:
     """FESTIVE halves whenever the festival comes, FALLEN does so without a precedent; both movements stay."""
     await world.open(account("FESTIVE", opened_on="2015-01-01"), account("FALLEN", opened_on="2015-01-01"))
@@ -196,6 +201,10 @@ async def test_a_fall_that_the_season_explains_says_so(world: World, desk: Desk)
     assert [(row["account_no"], row["season_explained"], row["basis"]) for row in rows] == [
         ("FALLEN", False, "own"), ("FESTIVE", True, "own"),
     ]  # fmt: skip
+    by_season = await world.rows(
+        "SELECT account_no, evidence FROM movement_causes WHERE cause = 'season' AND month = '2018-02-01'"
+    )
+    assert [(row["account_no"], row["evidence"]["current_fen"]) for row in by_season] == [("FESTIVE", 30_000)]
     items = await desk.items("/v1/movements?month=2018-02")
     assert [(item["account_no"], item["season_explained"], item["season_expected_fen"]) for item in items] == [
         (row["account_no"], row["season_explained"], row["expected_fen"]) for row in rows

@@ -233,6 +233,9 @@ async def test_each_relationship_is_evaluated_after_each_quarter(world: World) -
     assert gone["service"] is None, "neither freight nor problems: no data, not a hundred"
 
 
+OTHER_QUARTERS = (("2017-12-31", "23:59:59"), ("2018-04-01", "00:00:00"))
+
+
 @pytest.mark.row("T-19", "T-20")
 async def test_a_quarters_charges_say_how_an_account_ships_and_what_it_needs(world: World) -> None:
     await world.open(account("A"), account("B"), account("NAMELESS"))
@@ -245,30 +248,46 @@ async def test_a_quarters_charges_say_how_an_account_ships_and_what_it_needs(wor
         ]
     ):
         await world.post(charge(f"A{n}", "A", 1000, at(day, time), product=product))
-    await world.post(charge("B1", "B", 1000, at("2018-03-06", "23:00:00"), product="freight"))
-    await world.post(charge("N1", "NAMELESS", 1000, at("2018-03-06", "23:00:00")))
+    await world.post(
+        charge("A4", "A", 1000, at("2018-03-13", "08:30:00")),
+        *(charge(f"A{day}", "A", 1000, at(day, time), product="freight") for day, time in OTHER_QUARTERS),
+        *(charge("A5", "A", fen, at("2018-03-14"), version, product="freight") for version, fen in ((1, 1000), (2, 0))),
+        charge("B1", "B", 1000, at("2018-03-06", "23:00:00"), product="freight"),
+        charge("N1", "NAMELESS", 1000, at("2018-03-11", "07:59:59")),
+    )  # fmt: skip
     await tell(world, "W1", cause_hint="late")
     await tell(world, "W2", cause_hint="damaged")
+    await tell(world, "W3", cause_hint="delayed")
+    for day, time in OTHER_QUARTERS:
+        await tell(world, f"W{day}", cause_hint="late", opened_at=at(day, time))
+    await tell(world, "W4", cause_hint="late")
+    await tell(world, "W4", TicketRefuted, version=2, cause_hint="late", state="refuted")
     await world.run("2018-04-01")
     rows = {row["account_no"]: row for row in await world.rows("SELECT * FROM behaviours")}
     a = rows["A"]
-    assert (a["charges"], a["product"], a["product_percent"], a["special_percent"]) == (4, "express", 75, 25)
-    assert (a["hour_from"], a["hour_percent"], a["weekday"], a["weekday_percent"]) == (8, 75, 1, 75)
-    assert a["timeliness_percent"] == 50
+    assert (a["charges"], a["product"], a["product_percent"], a["special_percent"]) == (5, "express", 60, 25)
+    assert (a["hour_from"], a["hour_percent"], a["weekday"], a["weekday_percent"]) == (8, 80, 1, 60)
+    assert a["timeliness_percent"] == 66, "two of three: not what was refuted, nor what other quarters brought"
     assert (rows["B"]["special_percent"], rows["B"]["timeliness_percent"]) == (100, None)
     assert (rows["NAMELESS"]["product"], rows["NAMELESS"]["special_percent"]) == (None, None)
+    assert (rows["NAMELESS"]["hour_from"], rows["NAMELESS"]["weekday"]) == (4, 7), "a Sunday in Shanghai"
     answer = await read(world, "A")
     assert answer["behaviour"]["addresses"] is None
-    assert answer["needs"] == {"timeliness_percent": 50, "special_service_percent": 25, "price_sensitivity": None}
+    assert answer["needs"] == {"timeliness_percent": 66, "special_service_percent": 25, "price_sensitivity": None}
 
 
 @pytest.mark.row("T-18")
 async def test_the_parts_of_an_accounts_value_say_that_margin_has_no_data(world: World) -> None:
+    await world.post(
+        charge("A-0", "A", 7000, at("2017-01-31")),
+        charge("A-2", "A", 200, at("2017-02-01")),
+        charge("A-3", "A", 30, at("2018-01-11")),
+    )
     await shipped(world, "A")
     answer = await read(world, "A")
-    assert answer["parts"] == {"frequency": 1, "amount_fen": 10_000, "margin_fen": None}
+    assert answer["parts"] == {"frequency": 3, "amount_fen": 10_230, "margin_fen": None}, "of the twelve months to the close"
     assert answer["clv"]["model"] == "average"
-    assert answer["clv"]["fallback_reason"] == "0 accounts with repeat months, 200 are needed"
+    assert answer["clv"]["fallback_reason"] == "1 accounts with repeat months, 200 are needed"
     nothing = await read(world, "UNKNOWN")
     assert (nothing["month"], nothing["clv"], nothing["churn"]) == (None, None, None)
 

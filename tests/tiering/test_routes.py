@@ -230,7 +230,9 @@ async def test_bands_and_entitlements_of_a_quarter(desk: Desk, quarter: World) -
 
 @pytest.mark.row("T-11")
 async def test_a_band_that_a_late_charge_would_have_changed_says_so_beside_the_decided_one(desk: Desk, quarter: World) -> None:
-    await quarter.post(charge("late", "B", 9_000_000, at("2018-03-30")))
+    await quarter.post(charge("late", "B", 3_005_500, at("2018-03-30")))
+    assert {item["restated"] for item in await desk.items("/v1/bands")} == {None}, "a fen below V in the whole quarter"
+    await quarter.post(charge("later", "B", 2, at("2018-03-30")))
     items = {item["account_no"]: (item["band"], item["restated"]) for item in await desk.items("/v1/bands")}
     assert items == {"B": ("C", "A"), "K": ("C", None), "M": ("C", None), "V": ("A", "C")}
 
