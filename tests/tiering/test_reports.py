@@ -201,6 +201,18 @@ async def test_a_monthly_summary_has_its_sections_and_judges_the_whole_by_branch
 
 
 @pytest.mark.row("T-45")
+async def test_assigned_are_the_accounts_of_the_tier_that_was_in_force_in_the_period(desk, april):
+    """G becomes VIP at the close of the second quarter; in the quarter itself the outlet answered for it."""
+    await april.post(charge("G-5", "G", 90_000_000, at("2018-05-10")))
+    for day in ("2018-06-01", "2018-07-01"):
+        await april.run(day)
+    (decided,) = await april.rows("SELECT service_tier FROM decisions WHERE account_no = 'G' AND month = '2018-06-01'")
+    assert decided == {"service_tier": "vip"}
+    found = {(row[0], row[1]): row[2] for row in rows(await desk.document(QUARTERLY), "Maintenance count")}
+    assert (found["点部 outlet", "O1"], found["区总 district head", "D1"]) == (1, 10)
+
+
+@pytest.mark.row("T-45")
 async def test_a_district_without_accounts_has_no_ratio_rather_than_0(desk, april):
     said = await desk.document(unit_id("D2"), "ops_hq", "HQ")
     assert rows(said, "Maintenance count") == [["合计 total", "D2", 0, 0, 0, None, 0, 0, 0]]
@@ -245,19 +257,22 @@ async def test_quality_by_timeliness_and_completeness_with_a_grade_given_by_a_pe
 async def test_problems_their_causes_and_the_analysts_advice(desk, april):
     await desk.post(f"/v1/reports/{ANALYSIS}/advice", text="Ask sorting for a second shift.")
     refuted = {"ticket_id": natural_id("t", 3), "account_no": "K2", "opened_at": at("2018-04-09"), "due_at": at("2018-04-10")}
+    late = refuted | {"ticket_id": natural_id("t", 4)}
     await happen(
         april,
         ticket(TicketOpened, "open", **refuted),
         ticket(TicketRefuted, "refuted", at("2018-04-12"), version=2, **refuted),
+        ticket(TicketOpened, "open", **late),
+        ticket(TicketResolved, "resolved", at("2018-04-12"), version=2, cause_code="sorting", **late),
     )
     said = await desk.document(ANALYSIS)
     problems = "Problems followed up"
     assert rows(said, problems) == [
-        ["B1", 1, 0, 0.0, 0.0, 1],
+        ["B1", 2, 1, 50.0, 0.0, 1],
         ["B2", 1, 1, 100.0, 100.0, 0],
-        ["D1 合计 total", 2, 1, 50.0, 50.0, 1],
+        ["D1 合计 total", 3, 2, 66.7, 33.3, 1],
     ]
-    assert rows(said, problems, 1) == [["late", 1, 0, 1], ["sorting", 1, 1, 0]]
+    assert rows(said, problems, 1) == [["sorting", 2, 2, 0], ["late", 1, 0, 1]]
     assert [row[1] for row in rows(said, problems, 2)] == ["K1"]
     assert section(said, problems)["paragraphs"] == ["建议 Advice: Ask sorting for a second shift. (local-analyst)"]
 
@@ -289,6 +304,11 @@ async def test_average_amount_and_churn_by_tier_with_both_formulas(desk, april):
     assert found[1] == ["重点 key", 1_600_000, 1_600_000, 0.0, 13, 123_077, 13, 0, 0.0]
     # G had freight in January alone: at the start of April it counted, at its end it has had none for three months.
     assert found[2] == ["一般 general", 0, 0, None, 0, None, 1, 1, 100.0]
+    # Neither G nor E, who has never shipped, had any in the three months before May: nobody could be lost.
+    await april.open(account("E", "B1"))
+    await april.run("2018-06-01")
+    may = await desk.document(natural_id("report", "monthly_analysis", "D1", "2018-05"))
+    assert rows(may, "户均金额与流失率")[2][6:] == [0, 0, None]
     formulas = " ".join(section(said, "户均金额与流失率")["paragraphs"])
     assert "freight of the period ÷ accounts with freight in it" in formulas
     assert "accounts lost in the period ÷ accounts at its start" in formulas
@@ -367,7 +387,8 @@ async def test_the_districts_quarter_is_due_on_the_15th_also_on_a_rest_day(desk,
 
 @pytest.fixture
 async def quarter(april: World) -> World:
-    """The second quarter has ended: K1 and K3 were visited, K1 came back to 6,000 yuan in May."""
+    """The second quarter has ended: K1 and K3 were visited, K1 came back to 6,000 yuan in May. E ships nothing."""
+    await april.open(account("E", "B3"))
     await happen(april, talk(7, "K3", "branch_manager", "B2", "2018-06-20", blocks=BLOCKS))
     await april.post(charge("K1-5", "K1", 600_000, at("2018-05-10")), charge("K2-5", "K2", 100_000, at("2018-05-10")))
     for day in ("2018-06-01", "2018-07-01"):
@@ -419,7 +440,7 @@ async def test_the_effect_on_a_quarterly_movement_is_held_against_a_third_of_its
     await happen(
         quarter,
         task(TaskOpened, "K1", "branch_manager", "B1", at("2018-07-01", "00:30:00"), **values),
-        talk(8, "K1", "branch_manager", "B1", "2018-07-10", task_id=task_id),
+        talk(8, "K1", "branch_manager", "B1", "2018-07-10", task_id=task_id, contacted_at=at("2018-07-01", "07:00:00")),
     )
     await quarter.post(charge("K1-8", "K1", 300_000, at("2018-08-10")))
     for day in ("2018-08-01", "2018-09-01"):
@@ -478,6 +499,7 @@ async def test_the_networks_quarter_is_read_by_every_branch_once_it_is_signed(de
     assert (await desk.post(f"/v1/reports/{NETWORK}/signature", "cust_mgmt_office", "HQ"))["state"] == "signed"
     ours, theirs = await desk.document(NETWORK, "ops_hq", "HQ"), await desk.document(NETWORK, "branch_manager", "B3")
     assert ours == theirs
+    assert {row[1] for row in rows(ours, "Maintenance count")} == {"B1", "B2", "B3", "D1", "O1", "HQ"}, "both districts are in it"
     listed = (await desk.get("/v1/reports", "outlet_staff", "O1"))["items"]
     assert [one["report_type"] for one in listed] == ["quarterly_network"]
     for action in ("freeze", "signature", "reissue"):
@@ -499,6 +521,15 @@ async def test_appraisals_rest_on_a_frozen_snapshot(desk, april):
     assert (row["quality_score"], row["quality_grade"]) == (50.0, "good"), "the grade that a person gave counts"
     await happen(april, talk(9, "K3", "branch_manager", "B2", "2018-04-20"))
     assert await desk.get(f"/v1/reports/{MONTHLY}/appraisal") == found
+
+
+@pytest.mark.row("T-52", "T-36")
+async def test_appraisals_say_what_came_of_the_visits_of_each_responsible(desk, quarter):
+    await desk.post(f"/v1/reports/{QUARTERLY}/freeze")
+    items = (await desk.get(f"/v1/reports/{QUARTERLY}/appraisal"))["items"]
+    effects = {(one["role"], one["unit_code"]): one["effect_fen"] for one in items}
+    assert effects["branch_manager", "B1"] == 300_000
+    assert effects["branch_manager", "B2"] is None, "visited in June: July is not closed yet"
 
 
 @pytest.mark.row("T-53")
@@ -526,6 +557,10 @@ async def test_rectification_is_a_closed_loop(desk, april):
     assert [one["state"] for one in (await desk.get("/v1/rectifications"))["items"]] == ["verified"]
     today = await desk.post(f"/v1/reports/{MONTHLY}/rectifications", **(order | {"due_on": "2018-05-01"}))
     assert (today["state"], today["due_on"]) == ("open", "2018-05-01")
+    for weakness in ("low_frequency", "weak_fix"):
+        made = await desk.post(f"/v1/reports/{MONTHLY}/rectifications", **(order | {"weakness": weakness}))
+        assert made["weakness"] == weakness
+    assert await desk.post(f"/v1/reports/{MONTHLY}/rectifications", **(order | {"weakness": "laziness"})) == 422
 
 
 @pytest.mark.row("T-52")
@@ -710,6 +745,11 @@ async def test_under_the_old_policy_the_old_reports_are_made_with_their_days(des
         "异动跟进与效果",
         "客户问题跟进与解决",
     ]
+    quarterly = await desk.document(natural_id("report", "quarterly_analysis", "D1", "2018-Q2"))
+    assert [one["heading"].partition(" ")[0] for one in quarterly["sections"]] == [
+        "户均金额与流失率", "户均金额走势", "维护次数与维护比例", "各层级维护排名",
+        "异动客户", "异动跟进与效果", "客户问题跟进与解决",
+    ]  # fmt: skip
 
 
 @pytest.mark.row("T-54")
