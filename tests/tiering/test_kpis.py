@@ -111,8 +111,18 @@ async def test_six_figures_with_formula_owner_target_and_trend(desk: Desk) -> No
         "clv": 1_000_000, "cac": 50_000, "csat": 90, "complaint_resolution_rate": 95, "complaint_resolution_duration": 48,
         "nps": 50,
     }  # fmt: skip
+    assert {one["code"]: one["formula"] for one in found["kpis"]} == {
+        "clv": "sum of the accounts' expected value (scores) / scored accounts",
+        "cac": "cost of acquisition in the month / accounts opened in the month",
+        "csat": "answers 4 and 5 of 5 / all answers of satisfaction surveys × 100",
+        "complaint_resolution_rate": (
+            "complaints opened in the month and resolved by now / complaints opened in the month × 100"
+        ),
+        "complaint_resolution_duration": "mean of the hours from opening to resolution of complaints resolved in the month",
+        "nps": "(answers 9 and 10 − answers 0 to 6) / all answers × 100",
+    }
+    assert {one["code"] for one in found["kpis"] if one["better"] == "lower"} == {"cac", "complaint_resolution_duration"}
     for one in found["kpis"]:
-        assert one["formula"]
         assert one["owner"] in ("planning", "cust_mgmt_office")
         assert [point["month"] for point in one["trend"]][:2] == ["2017-04", "2017-05"]
         assert len(one["trend"]) == 12

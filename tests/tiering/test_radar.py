@@ -95,7 +95,7 @@ async def test_nothing_is_raised_in_the_last_days_and_nothing_twice(march: World
     assert len(await march.rows("SELECT 1 FROM radar_alerts")) == count, "two days are left: too late to warn"
 
 
-@pytest.mark.row("T-29")
+@pytest.mark.row("T-29", "X-45")
 async def test_the_statement_judges_what_the_plain_rule_says(world: World) -> None:
     chance = random.Random(3)
     names = [f"A{n:02}" for n in range(40)]
@@ -117,6 +117,8 @@ async def test_the_statement_judges_what_the_plain_rule_says(world: World) -> No
         "SELECT b.*, a.branch_code, coalesce(t.amount_fen, 0) AS now FROM month_baselines b JOIN accounts a USING (account_no) "
         "LEFT JOIN month_totals t ON t.account_no = b.account_no AND t.month = b.month WHERE b.month = '2018-03-01'"
     )
+    assert all(learnt[unit].learnt for unit in ("B1", "B3")), "two months of days teach a branch's season"
+    assert {row["basis"] for row in rows} == {"branch"}
     weights = radar.season.lead_weights(date(2018, 3, 1), date(2018, 3, 15))
     found = await alerts(world)
     expected = {}

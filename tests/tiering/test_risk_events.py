@@ -209,6 +209,9 @@ async def test_each_relationship_is_evaluated_after_each_quarter(world: World) -
     await tell(world, "W1", TicketResolved, 2, state="resolved", opened_at=at("2018-01-10"), due_at=at("2018-01-15"),
                changed_at=at("2018-01-16"), cause_code="packing")  # fmt: skip
     await tell(world, "W2", cause_hint="late", opened_at=at("2018-04-01", "00:00:00"))
+    await tell(world, "W3", opened_at=at("2018-01-11"), due_at=at("2018-01-12"))
+    await tell(world, "W3", TicketRefuted, 2, state="refuted", opened_at=at("2018-01-11"), due_at=at("2018-01-12"),
+               changed_at=at("2018-01-13"))  # fmt: skip
     for month in (2, 3):
         await world.run(f"2018-{month:02d}-01")
     assert await world.rows("SELECT * FROM evaluations") == []
@@ -231,6 +234,11 @@ async def test_each_relationship_is_evaluated_after_each_quarter(world: World) -
         assert row["score"] == rules.evaluation({name: row[name] for name in ("money", "service", "satisfaction")})
     gone = rows["B", "2018-04-01"]
     assert gone["service"] is None, "neither freight nor problems: no data, not a hundred"
+    async with world.db.transaction() as session:
+        last = (await reading.list_evaluations(session, "HQ", PageRequest()))["items"]
+        of_d2 = (await reading.list_evaluations(session, "D2", PageRequest(), quarter="2018-Q1"))["items"]
+    assert [(one["account_no"], one["quarter"]) for one in last] == [(name, "2018-Q2") for name in "ABC"]
+    assert [(one["account_no"], one["quarter"]) for one in of_d2] == [(name, "2018-Q1") for name in "BC"]
 
 
 OTHER_QUARTERS = (("2017-12-31", "23:59:59"), ("2018-04-01", "00:00:00"))

@@ -320,6 +320,8 @@ async def test_the_forecast_is_the_same_month_of_last_year_by_working_days(world
     await world.open(account("Y"), account("N"))
     await ship(world, "Y", "2018-03", [2200, *[100] * 11])
     await ship(world, "N", "2019-01", [5000, 6000])
+    await world.open(account("L", "B2"))
+    await ship(world, "L", "2018-01", [90_000, 90_000, *[0] * 11, 1000])
     await world.run("2019-03-01")
     days = {
         row["month"]: row["days"]
@@ -335,6 +337,8 @@ async def test_the_forecast_is_the_same_month_of_last_year_by_working_days(world
     weights = {month: 0.7**n / days[month] for n, month in enumerate(("2019-02", "2019-01"))}
     level = (6000 * weights["2019-02"] + 5000 * weights["2019-01"]) * 21 / (1 + 0.7)
     assert new["level_fen"] == pytest.approx(level, abs=1)
+    of_a_year = 1000 / 17 * 21 * (1 - 0.7) / (1 - 0.7**12)
+    assert (await scored(world, "L"))["level_fen"] == pytest.approx(of_a_year, abs=1), "more than twelve months back is forgotten"
 
 
 @pytest.mark.row("C-32", "C-33")
@@ -380,6 +384,13 @@ async def test_errors_of_a_branch_are_added_without_their_signs(world: World) ->
     errors = await world.rows("SELECT * FROM forecast_errors WHERE month = '2018-02-01' ORDER BY unit_code")
     found = [(row["unit_code"], row["accounts"], row["actual_fen"], row["shown_error_fen"]) for row in errors]
     assert found == [("B1", 3, 32_000, 28_000 + forecast), ("B2", 1, 10_000, abs(10_000 - forecast))]
+    async with world.db.transaction() as session:
+        told = (await reading.list_forecast_errors(session, "D1", PageRequest(), month="2018-02"))["items"]
+        of_b2 = (await reading.list_forecast_errors(session, "B2", PageRequest()))["items"]
+    assert [(one["unit_code"], one["error_percent"]) for one in told] == [
+        (unit, round(100 * error / actual, 1)) for unit, _, actual, error in found
+    ]
+    assert of_b2 == told[1:]
 
 
 async def test_what_is_published_is_what_changed(world: World) -> None:
