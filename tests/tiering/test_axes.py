@@ -142,7 +142,10 @@ async def test_entitlements_are_told_where_they_changed(world: World) -> None:
     await world.publish("2018-one", "2018-01-01", tiers={"vip_top_n": 1})
     await world.open(account("A"), account("B"), account("C"))
     await world.post(
-        charge("1", "A", 900, at("2018-01-10")), charge("2", "B", 800, at("2018-01-10")), charge("3", "B", 900, at("2018-04-10"))
+        charge("1", "A", 900, at("2018-01-10")),
+        charge("2", "B", 800, at("2018-01-10")),
+        charge("3", "B", 900, at("2018-04-10")),
+        charge("4", "C", 500, at("2018-04-10")),
     )
     for month in range(2, 8):
         await world.run(f"2018-{month:02d}-01")
@@ -153,6 +156,7 @@ async def test_entitlements_are_told_where_they_changed(world: World) -> None:
         ("2018-Q1", "C", False, False, "general"),
         ("2018-Q2", "A", False, False, "general"),
         ("2018-Q2", "B", True, True, "vip"),
+        ("2018-Q2", "C", False, False, "key"),
     ]
     assert told[0]["decision_id"] == str(natural_id("decision", "A", "2018-03"))
 

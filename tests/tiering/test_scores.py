@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from sqlalchemy import text
 
-from services.tiering.scores import churning, estimating, inputs, reading, refresh, rules
+from services.tiering.policies.document import shipped
+from services.tiering.scores import churning, estimating, inputs, jumps, reading, refresh, rules, writing
 from services.tiering.scores.counting import gammagamma
 from shared.db import Database
 from shared.months import add_months
@@ -114,6 +115,26 @@ async def test_the_rule_says_the_same_in_python_and_in_sql(
 
 
 @pytest.mark.row("T-60")
+async def test_a_model_in_use_judges_live_accounts_and_the_rule_those_silent_for_three_months(world: World) -> None:
+    await world.open(account("TWO"), account("THREE"))
+    await ship(world, "TWO", "2018-01", [100, 100])
+    await ship(world, "THREE", "2018-01", [100])
+    await world.run("2018-05-01")
+    (model,) = await world.rows("SELECT cuts FROM score_models WHERE month = '2018-04-01'")
+    params = {
+        **writing.model_params({}, {"model": {"weights": [3.0, *[0.0] * 5]}}, model["cuts"]),
+        **jumps.params(shipped("2008-new"), at("2018-05-01", "00:30:00")),
+        "model_digest": b"x",
+    }
+    estimates = [(1, 1, 3, 1.0, 1.0, 0.5), (0, 0, 3, 1.0, 1.0, 0.5)]
+    async with world.db.transaction() as session:
+        assert await writing.write_scores(session, date(2018, 4, 1), estimates, params) == 2
+    two, three = await scored(world, "TWO"), await scored(world, "THREE")
+    assert (two["recency"], two["rule_risk"], two["base_risk"]) == (2, 65, 95), "1 / (1 + e^-3)"
+    assert (three["recency"], three["rule_risk"], three["base_risk"]) == (3, 90, 90)
+
+
+@pytest.mark.row("T-60")
 def test_the_reasons_say_which_number_gave_which_points() -> None:
     reasons = rules.rule_reasons(recency=0, previous_fen=1000, current_fen=370, months_12=2, age=11)
     assert [tuple(reason) for reason in reasons] == [
@@ -148,6 +169,7 @@ async def population(world: World) -> World:
     return world
 
 
+@pytest.mark.row("T-60", "C-63", "C-32")
 async def test_a_large_organisation_is_scored_by_the_likeliest_model(population: World) -> None:
     """One world for several claims: it takes seconds to make."""
     models = await population.rows("SELECT * FROM score_models ORDER BY month")

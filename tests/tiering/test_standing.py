@@ -146,6 +146,7 @@ async def test_who_may_see_what(desk: Desk, world: World) -> None:
     assert (empty["place"], empty["service_tier"], empty["to_gold_fen"]) == (None, "general", 600_000)
 
 
+@pytest.mark.row("X-10")
 async def test_the_counting_function_answers_only_about_what_its_caller_may_see(world: World, web: Database) -> None:
     """The function runs with its owner's eyes, so it must itself look who asks."""
     await assigned(world, account("V", "B1"), account("W", "B3"))
