@@ -181,6 +181,7 @@ async def test_a_milestone_is_reached_once_and_exactly_10000_yuan_is_enough(worl
     await world.post(
         charge("1", "A", 1_000_000, at("2018-01-10")), charge("2", "B", 999_999, at("2018-01-10")),
         charge("3", "A", 2_000_000, at("2018-02-10")), charge("4", "B", 1_000_000, at("2018-03-10")),
+        charge("5", "C", 600_000, at("2018-02-10")), charge("6", "C", 600_000, at("2018-03-10")),
     )  # fmt: skip
     await world.run("2018-04-01")
     told = await world.events("tiering.account-reached-milestone.v1")

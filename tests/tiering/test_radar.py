@@ -162,6 +162,9 @@ def test_judging_at_the_boundaries() -> None:
     assert radar.judge(0, 0, 0, 0, 0.5, RULES).kind is None
     by_season = radar.judge(100_000, 10_000, 30_000, 2, 0.5, RULES)
     assert (by_season.kind, by_season.season_explained) == ("fall_over_half", True), "marked, never hidden"
+    counted = Radar(least_charges=5)
+    assert radar.judge(100_000, 10_000, 30_000, 2, 0.5, counted).kind == "fall_over_half", "the season lets expect it"
+    assert radar.judge(100_000, 10_000, 60_000, 2, 0.5, counted).kind is None, "one charge was due, five are asked for"
     assert radar.judge(31_000, 15_500, 31_000, 31, 1.0, RULES).kind is None, "exactly half is no fall"
     assert radar.judge(31_000, 15_499, 31_000, 31, 1.0, RULES).kind == "fall_over_half"
 
