@@ -137,7 +137,7 @@ async def _empty(bootstrap: str) -> None:
 async def empty_ledger(connection: asyncpg.Connection) -> None:
     """Bring tiering back to before its first event, with every month of the charges open."""
     await connection.execute(
-        "TRUNCATE charges, replaced_charges, month_totals, quarter_sums, dirty_marks, outbox, consumer_offsets, parked_events"
+        "TRUNCATE charges, replaced_charges, quarter_sums, dirty_marks, outbox, consumer_offsets, parked_events"
     )
     await connection.execute("DELETE FROM schedule_state")
     await connection.execute("INSERT INTO schedule_state (through) VALUES ($1)", FIRST_DAY)

@@ -31,7 +31,7 @@ WITH freight AS (
            coalesce(sum(amount_fen) FILTER (WHERE month = $2), 0)::bigint AS m1,
            coalesce(sum(amount_fen) FILTER (WHERE month = $3), 0)::bigint AS m2,
            coalesce(sum(amount_fen) FILTER (WHERE month < $3), 0)::bigint AS before
-    FROM month_totals WHERE month BETWEEN $7 AND $1 GROUP BY account_no
+    FROM month_totals WHERE quarter >= $7 AND month BETWEEN $7 AND $1 GROUP BY account_no
 ), placed AS (
     SELECT DISTINCT ON (account_no) account_no, branch_code, outlet_code FROM account_branches
     WHERE from_on <= $4 ORDER BY account_no, from_on DESC

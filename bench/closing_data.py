@@ -20,7 +20,7 @@ from shared.directory import Unit, apply_units
 
 MONTH = date(2026, 3, 1)
 INSTANT = datetime(2026, 4, 1, 0, 30, tzinfo=SHANGHAI)
-HISTORY = [date(2025, 10, 1), date(2025, 11, 1), date(2025, 12, 1), date(2026, 1, 1), date(2026, 2, 1), MONTH]
+QUARTERS = [date(2025, 10, 1), date(2026, 1, 1)]
 DISTRICTS = 10
 BRANCHES = 100
 OPENED = date(2024, 5, 1)
@@ -35,13 +35,13 @@ FROM generate_series(0, $1 - 1) AS n"""
 _BRANCHES = """
 INSERT INTO account_branches (account_no, from_on, branch_code, outlet_code)
 SELECT account_no, opened_on, branch_code, NULL FROM accounts ORDER BY account_no"""
-_TOTALS = f"""
-INSERT INTO month_totals (account_no, month, amount_fen, charges)
-SELECT 'A' || lpad(n::text, 8, '0'), m, CASE WHEN moves AND m = $3 THEN fen * 2 / 5 ELSE fen END, 3
-FROM unnest($2::date[]) AS m, generate_series(0, $1 - 1) AS n,
+_SUMS = f"""
+INSERT INTO quarter_sums (account_no, quarter, fen_1, fen_2, fen_3, charges_1, charges_2, charges_3, branch_code, opened_on)
+SELECT 'A' || lpad(n::text, 8, '0'), q, fen, fen, CASE WHEN now AND n % 2 = 1 THEN 0 WHEN now THEN fen * 2 / 5 ELSE fen END,
+       3, 3, CASE WHEN now AND n % 2 = 1 THEN 0 ELSE 3 END, 'B' || n % {BRANCHES}, $3
+FROM unnest($2::date[]) AS q, generate_series(0, $1 - 1) AS n,
      LATERAL (SELECT 1000 + ($1 - n)::bigint * 1500000 / $1,
-                     n / {BRANCHES} >= $1 / {BRANCHES} * {MOVERS - 1} / {MOVERS}) AS t (fen, moves)
-WHERE NOT (moves AND m = $3 AND n % 2 = 1)"""
+                     q = $4 AND n / {BRANCHES} >= $1 / {BRANCHES} * {MOVERS - 1} / {MOVERS}) AS t (fen, now)"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ async def fill(database: Database, owner: asyncpg.Connection, accounts: int) -> 
         await apply_units(session, units, [1] * len(units))
     await owner.execute(_ACCOUNTS, accounts, OPENED)
     await owner.execute(_BRANCHES)
-    await owner.execute(_TOTALS, accounts, HISTORY, MONTH)
+    await owner.execute(_SUMS, accounts, QUARTERS, OPENED, QUARTERS[-1])
     await owner.execute("VACUUM ANALYZE")
     await owner.execute("INSERT INTO month_closes (month, state) VALUES ('2025-11-01', 'closed')")
     await closing.close_months(database, datetime(2026, 1, 1, 0, 30, tzinfo=SHANGHAI), _recorded)

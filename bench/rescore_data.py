@@ -23,7 +23,7 @@ from shared.months import add_months, last_day
 MONTH = date(2026, 3, 1)
 INSTANT = datetime(2026, 4, 1, 0, 30, tzinfo=SHANGHAI)
 FIRST = date(2024, 4, 1)
-MONTHS = [add_months(FIRST, n) for n in range(24)]
+MONTHS = 24
 CLOSED_BEFORE = (date(2025, 12, 1), date(2026, 2, 1))
 """The closes that the measured one compares with; both are run by the suite's own code."""
 DISTRICTS = 20
@@ -62,17 +62,25 @@ WHERE n % 997 > 0 ORDER BY account_no"""
 # The level that an account ships at: few ship a lot. In integers, so that it is the same everywhere.
 _LEVELS = f"""
 CREATE TEMP TABLE levels AS
-SELECT account_no, n, opened_on, 20 + {_chance("n", 5)} % 1500 + (40000 * (c4 * c4 >> 20)) / 1048576 AS level
+SELECT account_no, n, branch_code, opened_on, 20 + {_chance("n", 5)} % 1500 + (40000 * (c4 * c4 >> 20)) / 1048576 AS level
 FROM accounts, LATERAL (SELECT substr(account_no, 2)::bigint AS n) AS number, LATERAL (SELECT {_chance("n", 2)} AS c) AS once,
      LATERAL (SELECT c * c >> 20 AS c2) AS twice, LATERAL (SELECT c2 * c2 >> 20 AS c4) AS four"""
 
-# Written month by month, as it comes about. A third of the accounts ships the same every month, so that there are equal sums.
-_TOTALS = f"""
-INSERT INTO month_totals (account_no, month, amount_fen, charges)
-SELECT account_no, $1::date, CASE WHEN n % 3 = 0 AND chance >= 8000 THEN level * 100 WHEN chance < 25000 THEN 0
-                                  WHEN chance < 60000 THEN level * 30 ELSE level * (85 + chance % 40) END, 3
-FROM levels, LATERAL (SELECT {_chance("n * 64 + $2", 3)} AS chance) AS drawn
-WHERE opened_on < $1::date + INTERVAL '1 month' AND (n % 37 > 0 OR $2 < 3 + n % 21) AND n * 24 % 101 <> $2"""
+# Written quarter by quarter, as it comes about. A third of the accounts ships the same every month, so that there are equal sums.
+_SUMS = f"""
+INSERT INTO quarter_sums (account_no, quarter, fen_1, fen_2, fen_3, charges_1, charges_2, charges_3, branch_code, opened_on)
+SELECT account_no, $1, coalesce(sum(fen) FILTER (WHERE nth = 0), 0), coalesce(sum(fen) FILTER (WHERE nth = 1), 0),
+       coalesce(sum(fen) FILTER (WHERE nth = 2), 0), 3 * count(*) FILTER (WHERE nth = 0), 3 * count(*) FILTER (WHERE nth = 1),
+       3 * count(*) FILTER (WHERE nth = 2), branch_code, opened_on
+FROM (
+    SELECT account_no, branch_code, opened_on, nth, CASE WHEN n % 3 = 0 AND chance >= 8000 THEN level * 100
+        WHEN chance < 25000 THEN 0 WHEN chance < 60000 THEN level * 30 ELSE level * (85 + chance % 40) END AS fen
+    FROM levels, generate_series(0, 2) AS nth, LATERAL (SELECT $2::integer + nth AS place) AS counted,
+         LATERAL (SELECT {_chance("n * 64 + place", 3)} AS chance) AS drawn
+    WHERE opened_on < $1::date + nth * INTERVAL '1 month' + INTERVAL '1 month' AND (n % 37 > 0 OR place < 3 + n % 21)
+          AND n * 24 % 101 <> place
+) AS months
+GROUP BY account_no, branch_code, opened_on"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +125,10 @@ async def fill(database: Database, owner: asyncpg.Connection, accounts: int) -> 
     await owner.execute(_ACCOUNTS, accounts)
     await owner.execute(_PLACES)
     await owner.execute(_LEVELS)
-    await owner.execute("ALTER TABLE month_totals DROP CONSTRAINT month_totals_pkey")
-    for place, month in enumerate(MONTHS):
-        await owner.execute(_TOTALS, month, place)
-    await owner.execute("ALTER TABLE month_totals ADD PRIMARY KEY (account_no, month)")
+    await owner.execute("ALTER TABLE quarter_sums DROP CONSTRAINT quarter_sums_pkey")
+    for place in range(0, MONTHS, 3):
+        await owner.execute(_SUMS, add_months(FIRST, place), place)
+    await owner.execute("ALTER TABLE quarter_sums ADD PRIMARY KEY (account_no, quarter)")
     await owner.execute("DROP TABLE levels")
     await owner.execute("VACUUM ANALYZE")
     await owner.execute("INSERT INTO month_closes (month, state) VALUES ('2025-11-01', 'closed'), ('2026-01-01', 'closed')")

@@ -85,7 +85,7 @@ WITH places AS (
          JOIN accounts a ON a.account_no = m.account_no
          JOIN unit_ancestors u ON u.unit_code = a.unit_code
          JOIN places p ON p.unit_code = u.ancestor_code
-    WHERE m.month BETWEEN :first AND :last AND m.amount_fen > 0
+    WHERE m.month BETWEEN :first AND :last AND m.quarter BETWEEN CAST(:first AS date) - 62 AND :last AND m.amount_fen > 0
 )
 SELECT unit_code, year, count(DISTINCT month) AS months, count(DISTINCT account_no) AS accounts,
        CAST(sum(amount_fen) AS bigint) AS freight_fen,

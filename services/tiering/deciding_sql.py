@@ -85,13 +85,14 @@ INPUT_COLUMNS = {
 
 def _totals(*, at_quarter_end: bool) -> str:
     base = "coalesce(sum(amount_fen) FILTER (WHERE month < :before_previous), 0)::bigint" if at_quarter_end else "NULL::bigint"
+    first = ":base_start" if at_quarter_end else ":before_previous"
     return f"""
 totals AS (
     SELECT account_no, coalesce(max(amount_fen) FILTER (WHERE month = :month), 0) AS amount_fen,
            coalesce(max(amount_fen) FILTER (WHERE month = :previous), 0) AS previous_fen,
            coalesce(max(amount_fen) FILTER (WHERE month = :before_previous), 0) AS before_previous_fen,
            {base} AS previous_quarter_fen
-    FROM month_totals WHERE month BETWEEN {":base_start" if at_quarter_end else ":before_previous"} AND :month
+    FROM month_totals WHERE month BETWEEN {first} AND :month AND quarter BETWEEN CAST({first} AS date) - 62 AND :month
     GROUP BY account_no
 )"""
 

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.tiering.models import MonthTotal
-from services.tiering.quarter_sums import ADD_TO_QUARTERS
+from services.tiering.quarter_sums import ADD_TO_SUMS
 from shared.db import driver
 from shared.events.envelope import Delivery, Rejected
 from shared.events.freight import FreightCharged
@@ -50,7 +50,7 @@ async def post(session: AsyncSession, deliveries: Sequence[Delivery[FreightCharg
     same version again does nothing, with other content it is rejected and the first stays. A charge of a closed month, or of
     one being closed, leaves a dirty mark; that and every replacement are published as MonthRestated.
 
-    Locks, in this order: the gate (shared), charges by number, totals by account and month, sums of the running quarter.
+    Locks, in this order: the gate (shared), charges by number, sums by account and quarter.
     """
     connection = await driver(session)
     await connection.execute("SELECT pg_advisory_xact_lock_shared($1)", LEDGER)
@@ -145,7 +145,7 @@ _SENT = """(
     )
 ) AS s"""
 
-# Charges are written in the order of their numbers and totals in the order of account and month: two partitions with each
+# Charges are written in the order of their numbers and sums in the order of account and quarter: two partitions with each
 # other's accounts wait for one another and never in a circle. RETURNING old is PostgreSQL 18.
 _POST = f"""
 WITH sent AS (
@@ -166,20 +166,12 @@ WITH sent AS (
     SELECT charge_no, version, replaces, account_no, month, amount_fen AS change_fen, 1 AS charges FROM posted
     UNION ALL
     SELECT charge_no, version, true, (was).account_no, (was).month, -(was).amount_fen, -1 FROM posted WHERE replaces
-), deltas AS (
-    SELECT account_no, month, sum(change_fen)::bigint AS change_fen, sum(charges) AS charges FROM changes
-    GROUP BY account_no, month
-), totals AS (
-    INSERT INTO month_totals (account_no, month, amount_fen, charges)
-    SELECT account_no, month, change_fen, charges FROM deltas ORDER BY account_no, month
-    ON CONFLICT (account_no, month) DO UPDATE
-    SET amount_fen = month_totals.amount_fen + EXCLUDED.amount_fen, charges = month_totals.charges + EXCLUDED.charges
-), closed AS MATERIALIZED (
+), {ADD_TO_SUMS}, closed AS MATERIALIZED (
     SELECT {CLOSED_OR_CLOSING} AS month
-), {ADD_TO_QUARTERS}, marks AS (
+), marks AS (
     INSERT INTO dirty_marks (account_no, month)
-    SELECT account_no, month FROM deltas WHERE change_fen <> 0 AND month <= (SELECT month FROM closed)
-    ORDER BY account_no, month
+    SELECT account_no, month FROM changes WHERE month <= (SELECT month FROM closed)
+    GROUP BY account_no, month HAVING sum(change_fen) <> 0 ORDER BY account_no, month
 ), restated AS (
     SELECT charge_no, version, account_no, month, sum(change_fen)::bigint AS change_fen FROM changes
     WHERE replaces OR month <= (SELECT month FROM closed)
@@ -212,8 +204,8 @@ SELECT r.account_no AS key,
        natural_id('{MonthRestated.TYPE}/' || r.account_no || '/' || to_char(r.month, 'YYYY-MM') || '/' || r.charge_no || '/'
                   || r.version) AS event_id,
        json_build_object('account_no', r.account_no, 'month', to_char(r.month, 'YYYY-MM'), 'charge_no', r.charge_no,
-                         'version', r.version, 'change_fen', r.change_fen, 'amount_fen', t.amount_fen) AS data
+                         'version', r.version, 'change_fen', r.change_fen, 'amount_fen', coalesce(t.amount_fen, 0)) AS data
 FROM unnest(CAST(:charge_no AS text[]), CAST(:version AS integer[]), CAST(:account_no AS text[]), CAST(:month AS date[]),
             CAST(:change_fen AS bigint[])) AS r (charge_no, version, account_no, month, change_fen)
-JOIN month_totals t ON t.account_no = r.account_no COLLATE "C" AND t.month = r.month
+LEFT JOIN month_totals t ON t.account_no = r.account_no COLLATE "C" AND t.month = r.month
 ORDER BY r.account_no, r.month, r.charge_no, r.version"""

@@ -136,7 +136,8 @@ _RECENT = f"""
            coalesce(max(amount_fen) FILTER (WHERE month = :previous), 0) AS previous_fen,
            {MONTHS_BETWEEN.format(later="CAST(:month AS date)", earlier="max(month) FILTER (WHERE amount_fen > 0)")}
                AS zero_months
-    FROM month_totals WHERE month BETWEEN :first AND :month GROUP BY account_no"""
+    FROM month_totals WHERE month BETWEEN :first AND :month AND quarter BETWEEN CAST(:first AS date) - 62 AND :month
+    GROUP BY account_no"""
 
 # Few accounts are found by the widest numbers of all branches; only those are asked which branch's numbers are theirs.
 _KINDS = f"""kinds AS (

@@ -186,12 +186,12 @@ _KEEP_BRANCHES = """
 INSERT INTO branch_paces (unit_code, day, to_date_fen)
 SELECT a.branch_code, $2, sum(t.amount_fen)::bigint
 FROM month_totals t JOIN accounts a ON a.account_no = t.account_no
-WHERE t.month = $1 AND a.branch_code IS NOT NULL GROUP BY a.branch_code
+WHERE t.month = $1 AND t.quarter BETWEEN $1 - 62 AND $1 AND a.branch_code IS NOT NULL GROUP BY a.branch_code
 ON CONFLICT (unit_code, day) DO UPDATE SET to_date_fen = EXCLUDED.to_date_fen"""
 
 _KEEP_ACCOUNTS = """
 INSERT INTO month_paces AS p (account_no, month, {column})
-SELECT account_no, month, amount_fen FROM month_totals WHERE month = $1
+SELECT account_no, month, amount_fen FROM month_totals WHERE month = $1 AND quarter BETWEEN $1 - 62 AND $1
 ON CONFLICT (account_no, month) DO UPDATE SET {column} = EXCLUDED.{column}"""
 
 # What a day brought is what stood after it less what stood the evening before; a branch that lost an account on the way does not
@@ -206,13 +206,15 @@ INSERT INTO branch_seasons (month, unit_code, season)
 SELECT $1, u.unit_code, u.season::jsonb FROM unnest($2::text[], $3::text[]) AS u (unit_code, season)"""
 
 _NAMED = "t.account_no = ANY($3::text[])"
-_WITH_FREIGHT = "t.account_no IN (SELECT p.account_no FROM month_totals p WHERE p.month = $3::date AND p.amount_fen > 0)"
+_WITH_FREIGHT = """t.account_no IN (
+    SELECT p.account_no FROM month_totals p
+    WHERE p.month = $3::date AND p.quarter BETWEEN $3::date - 62 AND $3 AND p.amount_fen > 0)"""
 _HISTORIES = """
 SELECT t.account_no, a.branch_code, array_agg(t.amount_fen) AS amounts, array_agg(t.charges) AS charges,
        array_agg(((extract(year FROM t.month) - extract(year FROM $1::date)) * 12
                   + extract(month FROM t.month) - extract(month FROM $1::date))::integer) AS places
 FROM month_totals t LEFT JOIN accounts a ON a.account_no = t.account_no
-WHERE t.month >= $1::date AND t.month < $2::date AND {which}
+WHERE t.month >= $1::date AND t.month < $2::date AND t.quarter >= $1::date - 62 AND t.quarter < $2 AND {which}
 GROUP BY t.account_no, a.branch_code ORDER BY t.account_no"""
 
 _PACES = """

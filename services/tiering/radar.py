@@ -170,7 +170,7 @@ WITH numbers AS (
            coalesce(n.raises, base.raises) AS raises, coalesce(n.policy_version, base.policy_version) AS policy_version,
            coalesce(n.sureness, base.sureness) AS sureness, o.alert_id IS NOT NULL AS stands
     FROM month_baselines b CROSS JOIN base
-         LEFT JOIN month_totals t ON t.account_no = b.account_no AND t.month = b.month
+         LEFT JOIN month_totals t ON t.account_no = b.account_no AND t.month = $1 AND t.quarter BETWEEN $1 - 62 AND $1
          LEFT JOIN accounts a ON a.account_no = b.account_no
          LEFT JOIN numbers n ON n.rule = base.rule AND n.branch_code = a.branch_code
          LEFT JOIN radar_alerts o ON o.month = $1 AND o.account_no = b.account_no AND o.rule = base.rule AND o.state = 'open'

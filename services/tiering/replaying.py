@@ -136,8 +136,8 @@ _CLOSES = text("SELECT month, closed_at FROM month_closes WHERE state = 'closed'
 _BEGIN = text("INSERT INTO month_closes (month, state) VALUES (:month, 'closing')")
 _TOTALS = (
     "CREATE TEMP TABLE month_totals ON COMMIT DROP AS "
-    "SELECT account_no, month, sum(amount_fen)::bigint AS amount_fen, count(*) AS charges FROM charges "
-    "GROUP BY account_no, month",
+    "SELECT account_no, month, sum(amount_fen)::bigint AS amount_fen, count(*) AS charges, "
+    "date_trunc('quarter', month::timestamp)::date AS quarter FROM charges GROUP BY account_no, month",
     "CREATE UNIQUE INDEX ON pg_temp.month_totals (account_no, month)",
     "ANALYZE pg_temp.month_totals",
 )

@@ -1,6 +1,6 @@
 """Door: time passed. What tiering does at 00:30 of every business day, in this order."""
 
-from services.tiering import causes, closing, concentration, known_charges, quarter_sums, radar, readings, restatement
+from services.tiering import causes, closing, concentration, known_charges, radar, readings, restatement
 from services.tiering.designer import exports
 from services.tiering.reports import clock
 from services.tiering.scores import jumps, refresh
@@ -11,7 +11,6 @@ SCHEDULES = (
     Schedule("scores", run_alone=refresh.refresh, due=refresh.is_due),
     Schedule("rejudge", restatement.rejudge),
     Schedule("list-charges", known_charges.list_closed_months),
-    Schedule("forget_past_quarters", quarter_sums.forget_past_quarters),
     Schedule("reports", clock.run),
     Schedule("exports", exports.schedule),
     Schedule("radar", radar.run),

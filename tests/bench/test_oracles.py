@@ -48,11 +48,11 @@ async def test_the_ledger_as_the_suite_posts_it_is_believed(owner: asyncpg.Conne
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE month_totals SET amount_fen = amount_fen + 1 WHERE (account_no, month) = "
-        "(SELECT account_no, month FROM month_totals LIMIT 1)",
-        "UPDATE month_totals SET charges = charges - 1 WHERE account_no = (SELECT min(account_no) FROM month_totals)",
-        "DELETE FROM month_totals WHERE account_no = (SELECT min(account_no) FROM month_totals)",
-        "INSERT INTO month_totals VALUES ('nobody', '2026-01-01', 0, 0)",
+        "UPDATE quarter_sums SET fen_2 = fen_2 + 1, fen_3 = fen_3 - 1 WHERE (account_no, quarter) = "
+        "(SELECT account_no, quarter FROM quarter_sums WHERE charges_2 > 0 LIMIT 1)",
+        "UPDATE quarter_sums SET charges_1 = charges_1 + 1 WHERE account_no = (SELECT min(account_no) FROM quarter_sums)",
+        "DELETE FROM quarter_sums WHERE account_no = (SELECT min(account_no) FROM quarter_sums)",
+        "INSERT INTO quarter_sums VALUES ('nobody', '2026-01-01', 0, 0, 0, 1, 0, 0)",
         "DELETE FROM charges WHERE charge_no = (SELECT min(charge_no) FROM charges)",
         "INSERT INTO replaced_charges SELECT * FROM charges LIMIT 1",
         "UPDATE consumer_offsets SET next_offset = next_offset - 1",

@@ -4,7 +4,7 @@ from services.tiering.models.base import Base
 from services.tiering.models.decisions import Decision, MonthClose
 from services.tiering.models.designer import Export, ExportPart, ReportDefinition
 from services.tiering.models.facts import ContactFact, RouteFact, TaskFact, TicketFact
-from services.tiering.models.ledger import Charge, DirtyMark, MonthCharges, MonthTotal, ReplacedCharge, Restatement
+from services.tiering.models.ledger import Charge, DirtyMark, MonthCharges, MonthTotal, QuarterSum, ReplacedCharge, Restatement
 from services.tiering.models.live import (
     BranchPace,
     BranchSeason,
@@ -13,7 +13,6 @@ from services.tiering.models.live import (
     MonthPace,
     MovementCause,
     MovementReading,
-    QuarterSum,
     RadarAlert,
     RadarMonth,
 )

@@ -12,16 +12,25 @@ CODE = Text(collation="C")
 FEN = BigInteger
 
 
+_TYPES = {
+    str: Text,
+    int: Integer,
+    bool: Boolean,
+    bytes: LargeBinary,
+    datetime: DateTime(timezone=True),
+    date: Date,
+    UUID: Uuid,
+}
+
+
 class Base(DeclarativeBase):
     """The declarative base of tiering's own tables."""
 
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {
-        str: Text,
-        int: Integer,
-        bool: Boolean,
-        bytes: LargeBinary,
-        datetime: DateTime(timezone=True),
-        date: Date,
-        UUID: Uuid,
-    }
+    type_annotation_map = _TYPES
+
+
+class View(DeclarativeBase):
+    """The declarative base of what is read like a table and written as others."""
+
+    type_annotation_map = _TYPES

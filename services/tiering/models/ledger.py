@@ -2,11 +2,13 @@
 
 from datetime import date, datetime
 
-from sqlalchemy import BigInteger, Identity, Index
+from sqlalchemy import BigInteger, Computed, Identity, Index, SmallInteger
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from services.tiering.models.base import CODE, FEN, Base
+from services.tiering.models.base import CODE, FEN, Base, View
+
+_MAGNITUDE = "(CASE WHEN fen_1 + fen_2 + fen_3 > 0 THEN length((fen_1 + fen_2 + fen_3)::text) ELSE -1 END)::smallint"
 
 
 class Charge(Base):
@@ -55,8 +57,34 @@ class MonthCharges(Base):
     charge_nos: Mapped[list[str]] = mapped_column(ARRAY(CODE))
 
 
-class MonthTotal(Base):
-    """The freight of an account in a business month (月运费), exact at all times; `charges` counts cancelled ones too."""
+class QuarterSum(Base):
+    """The freight of an account in a quarter, its three months and their sum, exact at all times; and where it is ranked."""
+
+    __tablename__ = "quarter_sums"
+    __table_args__ = (
+        Index("quarter_sums_ranked", "branch_code", "quarter", "magnitude"),
+        Index("quarter_sums_of_quarters", "quarter", postgresql_using="brin"),
+    )
+
+    account_no: Mapped[str] = mapped_column(CODE, primary_key=True)
+    quarter: Mapped[date] = mapped_column(primary_key=True)
+    fen_1: Mapped[int] = mapped_column(FEN)
+    fen_2: Mapped[int] = mapped_column(FEN)
+    fen_3: Mapped[int] = mapped_column(FEN)
+    charges_1: Mapped[int] = mapped_column(BigInteger)
+    charges_2: Mapped[int] = mapped_column(BigInteger)
+    charges_3: Mapped[int] = mapped_column(BigInteger)
+    branch_code: Mapped[str | None] = mapped_column(CODE)
+    opened_on: Mapped[date | None]
+    sum_fen: Mapped[int] = mapped_column(FEN, Computed("fen_1 + fen_2 + fen_3", persisted=True))
+    magnitude: Mapped[int] = mapped_column(SmallInteger, Computed(_MAGNITUDE, persisted=True))
+
+
+class MonthTotal(View):
+    """The freight of an account in a business month (月运费), exact at all times; `charges` counts cancelled ones too.
+
+    A view of QuarterSum. A month in which no charge stands has no row.
+    """
 
     __tablename__ = "month_totals"
 
@@ -64,6 +92,7 @@ class MonthTotal(Base):
     month: Mapped[date] = mapped_column(primary_key=True)
     amount_fen: Mapped[int] = mapped_column(FEN)
     charges: Mapped[int] = mapped_column(BigInteger)
+    quarter: Mapped[date]
 
 
 class DirtyMark(Base):
@@ -100,6 +129,3 @@ class Restatement(Base):
     version: Mapped[int]
     change_fen: Mapped[int] = mapped_column(FEN)
     at: Mapped[datetime]
-
-
-Index("month_totals_of_months", MonthTotal.month, postgresql_using="brin")

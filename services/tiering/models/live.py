@@ -1,32 +1,16 @@
-"""The running quarter's sums, seasons and paces, the radar, seasons and causes of movements, concentration."""
+"""Seasons and paces, the radar, seasons and causes of movements, concentration."""
 
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, Computed, Double, Index, SmallInteger
+from sqlalchemy import CheckConstraint, Double, Index
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.tiering.models.base import CODE, FEN, Base
 from services.tiering.models.ledger import Charge
-
-_MAGNITUDE = "(CASE WHEN sum_fen > 0 THEN length(sum_fen::text) ELSE -1 END)::smallint"
-
-
-class QuarterSum(Base):
-    """The freight of an account in the running quarter so far, where it is ranked; kept by the statement that posts charges."""
-
-    __tablename__ = "quarter_sums"
-    __table_args__ = (Index("quarter_sums_ranked", "branch_code", "quarter", "magnitude"),)
-
-    account_no: Mapped[str] = mapped_column(CODE, primary_key=True)
-    quarter: Mapped[date] = mapped_column(primary_key=True)
-    sum_fen: Mapped[int] = mapped_column(FEN)
-    branch_code: Mapped[str | None] = mapped_column(CODE)
-    opened_on: Mapped[date | None]
-    magnitude: Mapped[int] = mapped_column(SmallInteger, Computed(_MAGNITUDE, persisted=True))
 
 
 class BranchPace(Base):

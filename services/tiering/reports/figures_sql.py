@@ -81,7 +81,8 @@ FROM base b
                 FROM told GROUP BY account_no) AS i ON i.account_no = b.account_no
      LEFT JOIN (SELECT account_no, sum(amount_fen) FILTER (WHERE month >= :first) AS amount_fen,
                        sum(amount_fen) FILTER (WHERE month < :first) AS previous_fen
-                FROM month_totals WHERE month BETWEEN :previous_first AND :last GROUP BY account_no)
+                FROM month_totals WHERE month BETWEEN :previous_first AND :last
+                                        AND quarter BETWEEN CAST(:previous_first AS date) - 62 AND :last GROUP BY account_no)
          AS f ON f.account_no = b.account_no
 GROUP BY b.branch_code, b.tier, b.role, b.unit_code
 ORDER BY b.branch_code, b.tier, b.role, b.unit_code"""

@@ -50,7 +50,7 @@ _EVALUATE = f"""
 WITH {PLACED}, {_PROBLEMS}, freight AS (
     SELECT account_no, coalesce(sum(amount_fen) FILTER (WHERE month >= :quarter), 0)::bigint AS quarter_fen,
            coalesce(sum(amount_fen) FILTER (WHERE month < :quarter), 0)::bigint AS previous_fen
-    FROM month_totals WHERE month BETWEEN :before AND :month GROUP BY account_no
+    FROM month_totals WHERE quarter >= :before AND month BETWEEN :before AND :month GROUP BY account_no
 ), parts AS (
     SELECT f.*, s.money_score, coalesce(t.late, 0) AS late, coalesce(t.damaged, 0) AS damaged, coalesce(t.overdue, 0) AS overdue,
            greatest(0, least(100, 20 * s.money_score

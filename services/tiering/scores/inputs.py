@@ -78,6 +78,7 @@ WITH {PLACED}, {_CALENDAR}, target AS MATERIALIZED (
            c.number - lag(c.number) OVER account AS gap
     FROM month_totals t JOIN calendar c ON c.month = t.month
     WHERE t.amount_fen > 0 AND t.month BETWEEN :window_start AND :month
+          AND t.quarter BETWEEN CAST(:window_start AS date) - 62 AND :month
     WINDOW account AS (PARTITION BY t.account_no ORDER BY t.month)
 ), histories AS (
     SELECT account_no, min(month) AS first_month, min(number) AS first_number, max(number) AS last_number,
