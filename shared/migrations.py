@@ -31,13 +31,13 @@ def config(service: str, connection: Connection | None = None) -> Config:
     return cfg
 
 
-async def upgrade(service: str, owner_url: str) -> None:
-    """Bring the service's database to the newest revision. Repeats do nothing."""
+async def upgrade(service: str, owner_url: str, revision: str = "head") -> None:
+    """Bring the service's database to a revision, the newest one. Repeats do nothing."""
 
     def run(connection: Connection) -> None:
         connection.execute(sa.text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
         connection.commit()
-        command.upgrade(config(service, connection), "head")
+        command.upgrade(config(service, connection), revision)
 
     engine = create_async_engine("postgresql+asyncpg://", async_creator=lambda: connect(owner_url), poolclass=NullPool)
     try:
