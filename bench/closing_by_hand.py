@@ -27,11 +27,11 @@ districts AS (
 # $1 month, $2 and $3 the two before it, $4 its last day, $5 the instant, $6 the quarter's end before, $7 that quarter's start.
 DECISIONS = f"""
 WITH freight AS (
-    SELECT account_no, coalesce(sum(amount_fen) FILTER (WHERE month = $1), 0)::bigint AS m0,
-           coalesce(sum(amount_fen) FILTER (WHERE month = $2), 0)::bigint AS m1,
-           coalesce(sum(amount_fen) FILTER (WHERE month = $3), 0)::bigint AS m2,
-           coalesce(sum(amount_fen) FILTER (WHERE month < $3), 0)::bigint AS before
-    FROM month_totals WHERE quarter >= $7 AND month BETWEEN $7 AND $1 GROUP BY account_no
+    SELECT account_no, coalesce(max(fen_3) FILTER (WHERE quarter = $3), 0) AS m0,
+           coalesce(max(fen_2) FILTER (WHERE quarter = $3), 0) AS m1,
+           coalesce(max(fen_1) FILTER (WHERE quarter = $3), 0) AS m2,
+           coalesce(max(sum_fen) FILTER (WHERE quarter = $7), 0) AS before
+    FROM quarter_sums WHERE quarter IN ($3, $7) GROUP BY account_no
 ), placed AS (
     SELECT DISTINCT ON (account_no) account_no, branch_code, outlet_code FROM account_branches
     WHERE from_on <= $4 ORDER BY account_no, from_on DESC

@@ -70,7 +70,7 @@ def inputs_of(*, at_quarter_end: bool) -> dict[str, tuple[str, str]]:
 
     The accounts with their freight, at a quarter's end that of the quarter before, too, and their places in branch and district.
     """
-    judged = (f"{_totals(at_quarter_end=at_quarter_end)}, {PLACED}, {DISTRICTS}", _JUDGED)
+    judged = (f"{_TOTALS_OF_QUARTER if at_quarter_end else _TOTALS}, {PLACED}, {DISTRICTS}", _JUDGED)
     return {"judged": judged} | ({"placed_in": ("", _PLACED_IN), "sizes": ("", _SIZES)} if at_quarter_end else {})
 
 
@@ -83,16 +83,23 @@ INPUT_COLUMNS = {
 """The columns of what `inputs_of` returns."""
 
 
-def _totals(*, at_quarter_end: bool) -> str:
-    base = "coalesce(sum(amount_fen) FILTER (WHERE month < :before_previous), 0)::bigint" if at_quarter_end else "NULL::bigint"
-    first = ":base_start" if at_quarter_end else ":before_previous"
-    return f"""
+# At a quarter's end the three months are one row, and the quarter before is another.
+_TOTALS_OF_QUARTER = """
+totals AS (
+    SELECT account_no, coalesce(max(fen_3) FILTER (WHERE quarter = :before_previous), 0) AS amount_fen,
+           coalesce(max(fen_2) FILTER (WHERE quarter = :before_previous), 0) AS previous_fen,
+           coalesce(max(fen_1) FILTER (WHERE quarter = :before_previous), 0) AS before_previous_fen,
+           coalesce(max(sum_fen) FILTER (WHERE quarter = :base_start), 0) AS previous_quarter_fen
+    FROM quarter_sums WHERE quarter BETWEEN :base_start AND :before_previous GROUP BY account_no
+)"""
+_TOTALS = """
 totals AS (
     SELECT account_no, coalesce(max(amount_fen) FILTER (WHERE month = :month), 0) AS amount_fen,
            coalesce(max(amount_fen) FILTER (WHERE month = :previous), 0) AS previous_fen,
            coalesce(max(amount_fen) FILTER (WHERE month = :before_previous), 0) AS before_previous_fen,
-           {base} AS previous_quarter_fen
-    FROM month_totals WHERE month BETWEEN {first} AND :month AND quarter BETWEEN CAST({first} AS date) - 62 AND :month
+           NULL::bigint AS previous_quarter_fen
+    FROM month_totals WHERE month BETWEEN :before_previous AND :month
+                            AND quarter BETWEEN CAST(:before_previous AS date) - 62 AND :month
     GROUP BY account_no
 )"""
 

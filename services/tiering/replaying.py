@@ -140,6 +140,12 @@ _TOTALS = (
     "date_trunc('quarter', month::timestamp)::date AS quarter FROM charges GROUP BY account_no, month",
     "CREATE UNIQUE INDEX ON pg_temp.month_totals (account_no, month)",
     "ANALYZE pg_temp.month_totals",
+    "CREATE TEMP TABLE quarter_sums ON COMMIT DROP AS "
+    "SELECT account_no, quarter, coalesce(sum(amount_fen) FILTER (WHERE month = quarter), 0)::bigint AS fen_1, "
+    "coalesce(sum(amount_fen) FILTER (WHERE month - quarter BETWEEN 1 AND 31), 0)::bigint AS fen_2, "
+    "coalesce(sum(amount_fen) FILTER (WHERE month - quarter > 31), 0)::bigint AS fen_3, sum(amount_fen)::bigint AS sum_fen "
+    "FROM pg_temp.month_totals GROUP BY account_no, quarter",
+    "ANALYZE pg_temp.quarter_sums",
 )
 
 _INPUTS = ", ".join(
