@@ -130,7 +130,7 @@ WITH placed AS (
     FROM decisions WHERE month = $1 AND branch_code IS NOT NULL AND quarter_fen <> previous_quarter_fen
 ), kinds AS (
     SELECT *, CASE WHEN previous_quarter_fen = 0 THEN CASE WHEN EXISTS (
-                       SELECT FROM month_totals z WHERE z.account_no = p.account_no AND z.month < $4 AND z.amount_fen > 0
+                       SELECT FROM quarter_sums z WHERE z.account_no = p.account_no AND z.quarter < $4 AND z.sum_fen > 0
                    ) THEN 'resumed' END
                    WHEN quarter_fen > previous_quarter_fen AND moved <= 1 THEN 'riser'
                    WHEN quarter_fen < previous_quarter_fen AND moved <= 4 THEN 'decliner'

@@ -121,8 +121,8 @@ _PLACES = """
 def _kind(numbers: Mapping[str, str]) -> str:
     """Return the SQL of `quarter_rules.quarter_movements` for a row `p` that has its place among those that moved its way."""
     return f"""
-CASE WHEN p.previous_fen = 0 THEN CASE WHEN EXISTS (SELECT FROM month_totals z WHERE z.account_no = p.account_no
-                                                    AND z.month < p.base_start AND z.amount_fen > 0) THEN 'resumed' END
+CASE WHEN p.previous_fen = 0 THEN CASE WHEN EXISTS (SELECT FROM quarter_sums z WHERE z.account_no = p.account_no
+                                                    AND z.quarter < p.base_start AND z.sum_fen > 0) THEN 'resumed' END
      WHEN p.current_fen > p.previous_fen AND p.place <= {numbers["riser_n"]} THEN 'riser'
      WHEN p.current_fen < p.previous_fen AND p.place <= {numbers["decliner_n"]} THEN 'decliner'
      WHEN (p.current_fen - p.previous_fen)::numeric * 100 >= p.previous_fen::numeric * {numbers["rise_percent"]} THEN 'rise'
