@@ -45,8 +45,8 @@ def judge(previous_fen: int, to_date_fen: int, expected_fen: int, expected_charg
     The days left are expected to bring what the season says, times how the days so far have done against it, with doubt. On
     course for a fall is a projection below what the rule of the fall allows, by more than chance explains: charges still to come
     scatter, those of an account with few charges most, and so does what so few due ones say of its pace. For a zero month it is
-    nothing at all. Nothing is said where too little of the month was due yet; nor where fewer charges were due than the policy asks
-    for, unless the season itself lets expect the fall.
+    nothing at all. Nothing is said where too little of the month was due yet; nor where fewer charges were due than the policy
+    asks for, unless the season itself lets expect the fall.
     """
     due = expected_fen * share
     pace = (expected_fen - due) / (due + DOUBT * expected_fen) if expected_fen else 0.0
