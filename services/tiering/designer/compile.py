@@ -77,6 +77,8 @@ def _in_period(dataset: Dataset, first: date, last: date) -> ColumnElement[bool]
     column = dataset.period
     if dataset.period_kind == "instant":
         return and_(column >= month_start_instant(first), column < month_start_instant(add_months(last, 1)))
+    if dataset.quarter is not None:
+        return and_(column.between(first, last), dataset.quarter.between(quarter_start(first), last))
     return column.between(quarter_start(first) if dataset.period_kind == "quarter" else first, last)
 
 

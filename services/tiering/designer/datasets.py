@@ -39,6 +39,8 @@ class Dataset:
     period_kind: PeriodKind
     fields: Mapping[str, Field]
     condition: ColumnElement[bool] | None = None
+    quarter: ColumnElement[Any] | None = None
+    """By which rows of months are found, where those of a quarter are one row."""
 
 
 def _dataset(
@@ -50,8 +52,9 @@ def _dataset(
     period_kind: PeriodKind,
     fields: tuple[Field, ...],
     condition: ColumnElement[bool] | None = None,
+    quarter: Any = None,
 ) -> Dataset:
-    return Dataset(name, label, rows, unit, period, period_kind, {one.name: one for one in fields}, condition)
+    return Dataset(name, label, rows, unit, period, period_kind, {one.name: one for one in fields}, condition, quarter)
 
 
 def _of_account(table: Any) -> FromClause:
@@ -89,6 +92,7 @@ FREIGHT = _dataset(
         field("opened_on", "开户日", "day", accounts.c.opened_on),
         *_ACCOUNT_TODAY,
     ),
+    quarter=MonthTotal.quarter,
 )
 TIERS = _dataset(
     "tiers",
