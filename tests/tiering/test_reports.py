@@ -465,16 +465,19 @@ async def test_three_rankings_per_tier(desk, quarter):
     assert vip["rows"] == [[None, "B1", None], [None, "B2", None]]
 
 
-@pytest.mark.row("T-42", "T-43", "T-44", "T-49", "T-50", "T-53", "T-54")
-async def test_each_type_of_report_has_its_sections(desk, quarter):
-    order = {
+def rectification(due_on):
+    return {
         "unit_code": "B1",
         "role": "branch_manager",
         "weakness": "incomplete",
-        "measure": "Fill all.",
-        "due_on": "2018-07-31",
+        "measure": "Fill all blocks.",
+        "due_on": due_on,
     }
-    await desk.post(f"/v1/reports/{QUARTERLY}/rectifications", **order)
+
+
+@pytest.mark.row("T-42", "T-43", "T-44", "T-49", "T-50", "T-53", "T-54")
+async def test_each_type_of_report_has_its_sections(desk, quarter):
+    await desk.post(f"/v1/reports/{QUARTERLY}/rectifications", **rectification("2018-07-31"))
     whole = ["维护次数与维护比例", "信息完成质量", "客户问题跟进与解决", "综合评价", "分部比较", "各层级维护排名",
              "户均金额与流失率", "户均金额走势", "异动客户", "异动跟进与效果", "整改"]  # fmt: skip
     sections = {
@@ -486,7 +489,7 @@ async def test_each_type_of_report_has_its_sections(desk, quarter):
         said = await desk.document(report, "ops_hq", "HQ")
         assert [one["heading"].partition(" ")[0] for one in said["sections"]] == headings
     mended = rows(await desk.document(QUARTERLY), "整改")
-    assert mended == [["branch_manager", "B1", "incomplete", "Fill all.", "2018-07-31", "open", 1]]
+    assert mended == [["branch_manager", "B1", "incomplete", "Fill all blocks.", "2018-07-31", "open", 1]]
 
 
 @pytest.mark.row("T-44", "X-10")
@@ -534,13 +537,7 @@ async def test_appraisals_say_what_came_of_the_visits_of_each_responsible(desk, 
 
 @pytest.mark.row("T-53")
 async def test_rectification_is_a_closed_loop(desk, april):
-    order = {
-        "unit_code": "B1",
-        "role": "branch_manager",
-        "weakness": "incomplete",
-        "measure": "Fill all blocks.",
-        "due_on": "2018-05-31",
-    }
+    order = rectification("2018-05-31")
     made = await desk.post(f"/v1/reports/{MONTHLY}/rectifications", **order)
     path = f"/v1/rectifications/{made['rectification_id']}"
     assert (made["state"], made["rounds"]) == ("open", 1)
