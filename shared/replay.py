@@ -4,10 +4,12 @@ It walks the instants S: 00:30 Asia/Shanghai of every business day and the end o
 that begin, publishes what was published before S, and waits until all has settled; then it sets the business clock to S,
 service by service in the order of the rule (close and re-judging first, then promises and overdue tasks). What the first of
 these stages brings about is waited for at once; what the last does settles together with the next window, at the same S.
+Services that only show what the others say may follow one window behind (decision 44).
 Everything it does may be done twice: after a kill it repeats the last S and publishes the window after it again.
 """
 
 import asyncio
+import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -19,6 +21,7 @@ import asyncpg
 import structlog
 
 from shared.clock import business_date, wall_now
+from shared.consumer import COLLECT_AFTER
 from shared.db import Database
 from shared.events.fields import FIRST_INSTANT
 from shared.history.folder import History
@@ -30,6 +33,9 @@ from shared.windows import Disturbance, Window
 
 CLOCK_ORDER = (("tiering",), ("customer", "tickets", "retention"))
 """Closes and re-judging are settled before promises and overdue tasks are looked at: a withdrawn movement cancels its task."""
+FOLLOWERS = frozenset({"customer"})
+"""They show what the others say, and of what they read they say nothing but which accounts are new. Where each account is opened
+before an event names it, the clocks do not wait for them: they may be one window behind."""
 STALLED_SECONDS = 60
 POLL_SECONDS, LONGEST_POLL_SECONDS = 0.002, 0.015
 """A quiet day settles in milliseconds; while a busy one does, asking often would only take its processor time."""
@@ -121,14 +127,18 @@ class Replay:
         self._took: dict[str, float] = {}
         self._ends: dict[Partition, int] = {}
         """Where the logs are known to end, at the least."""
+        self._followers: dict[str, dict[Partition, int]] = {}
+        """How far those must have read who need not have read all."""
         self._unsettled = True
         self._ahead: Window | None = None
 
     async def run(self, catch_up: bool = False) -> None:
         """Replay from where the clock stands to the end, then let the clock go on: from the end, or caught up to the real one.
 
-        Raises ReplayError when nothing moves for 60 s or a partition has stopped; the next run goes on from there.
+        Raises ReplayError when nothing moves for 60 s or a partition has stopped; the next run goes on from there. The process is
+        set up for events that come and go by the day.
         """
+        gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
         try:
             clock = await self._again(self._read_clock)
             if clock is None:
@@ -145,6 +155,7 @@ class Replay:
                 await self._step(previous, instant, following)
                 previous = instant
                 self._progress(Progress(instant, len(done) + number + 1, len(instants)))
+            self._followers = {}
             await self._settle(previous)
             await self._again(self._release, wall_now() if catch_up else self._history.end)
         except PartitionStopped as stopped:
@@ -159,10 +170,12 @@ class Replay:
         accounts = [a for a in self._history.accounts if a.must_open_by <= until and (first or a.must_open_by > since)]
         if accounts:
             await self._again(self._doors.put_accounts, accounts)
+        if not self._history.strangers:
+            self._followers = dict.fromkeys(FOLLOWERS, self._ends)
         records = (self._ahead or self._window(previous, instant)).records()
         for start in range(0, len(records), CHUNK):
             turn = business_date(instant).toordinal()
-            self._ends |= await self._again(self._publisher.send, records[start : start + CHUNK], turn)
+            self._ends = self._ends | await self._again(self._publisher.send, records[start : start + CHUNK], turn)
         self._ahead = self._window(instant, following) if following is not None else None
         if accounts or records or self._unsettled:
             await self._settle(previous)
@@ -204,15 +217,15 @@ class Replay:
                 if not behind or (seen == self._seen and time.monotonic() - self._moved_at > QUIET_SECONDS):
                     reading = await self._again(self.settlement.read)
                     self._ends = reading.ends
-                    if self.settlement.is_settled(reading, instant, services):
+                    if self.settlement.is_settled(reading, instant, services, self._followers):
                         self._written, self._unsettled = reading.written, False
                         return
                     behind = tuple(self._databases)
                 await self._wait(seen)
 
     def _is_behind(self, service: str, seen: asyncpg.Record) -> bool:
-        topics = self._subscribed[service]
-        return bool(seen["unsent"] or seen["consumed"] < sum(end for (topic, _), end in self._ends.items() if topic in topics))
+        ends, topics = self._followers.get(service, self._ends), self._subscribed[service]
+        return bool(seen["unsent"] or seen["consumed"] < sum(end for (topic, _), end in ends.items() if topic in topics))
 
     @asynccontextmanager
     async def _waiting(self, what: str) -> AsyncIterator[None]:

@@ -56,13 +56,14 @@ class History:
 
     ``start`` is the business day of the first event, ``end`` the instant at which the replay ends: 01:00 Asia/Shanghai
     on the first day of the month after the last event, so that the last month is closed. ``digest`` tells one folder
-    from another by the content of its files.
+    from another by the content of its files. ``strangers`` are accounts that nobody opens before an event names them.
     """
 
     folder: Path
     digest: str
     units: tuple[Unit, ...]
     accounts: tuple[Account, ...]
+    strangers: frozenset[str]
     start: date
     end: datetime
     timeline: Timeline
@@ -163,7 +164,9 @@ class _Reader:
         units = tuple(organisation.units)
         counts = Counts(len(self.parcels), len(accounts), len(units), len(timeline), extra_charges, extra_scans, rejected)
         end = month_start_instant(add_months(business_month(timeline.last), 1)) + timedelta(hours=1)
-        return History(self.folder, digest, units, accounts, business_date(timeline.first), end, timeline, counts)
+        strangers = frozenset(self.accounts.keys() - {account.account_no for account in accounts})
+        start = business_date(timeline.first)
+        return History(self.folder, digest, units, accounts, strangers, start, end, timeline, counts)
 
     def _open(self, name: str, columns: tuple[str, ...]) -> tuple[CsvFile, RejectedRows] | None:
         """Open a file of the folder and the place for its rejected rows; an optional file may be missing."""

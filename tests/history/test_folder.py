@@ -297,6 +297,7 @@ def test_corrections_cancellations_and_late_charges(write_folder: WriteFolder, r
     opened = {account.account_no: account for account in history.accounts}
     assert set(opened) == {"A1"}
     assert (opened["A1"].opened_on, opened["A1"].must_open_by) == (date(2018, 3, 1), date(2018, 2, 20))
+    assert history.strangers == {"A2", "A9"}
 
 
 def test_extra_scans(write_folder: WriteFolder, read: Read, rejected_dir: Path) -> None:
@@ -344,6 +345,7 @@ def test_accounts_listed_and_not(write_folder: WriteFolder, read: Read, rejected
         ("A5", None, "FJ", None, date(2010, 1, 1), date(2010, 1, 1)),
         ("A6", None, None, None, date(2010, 1, 2), date(2010, 1, 2)),
     ]
+    assert history.strangers == set(), "each is opened before a parcel or charge names it"
     assert [line for line, *_ in rejected(rejected_dir, "accounts.csv")[1:]] == ["5", "6"]
     codes = [unit.unit_code for unit in history.units]
     assert all(unit.parent_code is None or codes.index(unit.parent_code) < codes.index(unit.unit_code) for unit in history.units)

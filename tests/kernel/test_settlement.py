@@ -15,7 +15,7 @@ from shared.db import Database, driver
 from shared.events import UnitChanged
 from shared.kafka import EndOffsets
 from shared.relay import Relay
-from shared.settlement import ORDER, Settlement
+from shared.settlement import ORDER, Reading, Settlement
 
 NOW = datetime(2018, 1, 1, tzinfo=SHANGHAI)
 TOPIC = UnitChanged.TOPIC
@@ -118,7 +118,7 @@ async def too_early(  # noqa: C901 - one experiment
         settlement = Settlement({"tickets": connected}, ends, {"tickets": [TOPIC]}, order, between)
         reading = await settlement.read()
         finished_before_the_end = gaps[-1] < len(ORDER)
-        if settlement.is_settled(reading, NOW, ["tickets"]) and not finished_before_the_end:
+        if settlement.is_settled(reading, NOW, ["tickets"], {}) and not finished_before_the_end:
             wrong += 1
         for gap, step in zip(gaps, steps, strict=True):
             if gap > reads:
@@ -136,3 +136,21 @@ async def test_the_order_of_the_rule_is_never_too_early(kernel_db: Database, kaf
 async def test_other_orders_are_too_early(kernel_db: Database, kafka: str, order: tuple[str, ...]) -> None:
     async with chained(kernel_db, kafka) as chain:
         assert await too_early(kernel_db, chain, order) > 0
+
+
+async def test_a_follower_may_read_on_but_not_for_ever() -> None:
+    shared, own = ("freight.events", 0), ("customer.events", 0)
+    settlement = Settlement({}, EndOffsets, {"tiering": ["freight.events"], "customer": ["freight.events", "customer.events"]})
+    reading = Reading(unsent={"tiering": 0, "customer": 0}, ends={shared: 10, own: 3})
+    reading.offsets = {("tiering", shared): 10, ("customer", shared): 7, ("customer", own): 3}
+
+    def settled(followers: dict[str, dict[tuple[str, int], int]]) -> bool:
+        return settlement.is_settled(reading, NOW, [], followers)
+
+    assert not settled({})
+    assert settled({"customer": {shared: 7, own: 3}}), "it has read the window before"
+    assert not settled({"customer": {shared: 8, own: 3}})
+    reading.offsets["tiering", shared] = 9
+    assert not settled({"customer": {shared: 7, own: 3}}), "the others are waited for"
+    reading.offsets["tiering", shared], reading.unsent["customer"] = 10, 1
+    assert not settled({"customer": {shared: 7, own: 3}}), "what it says is waited for, too"
