@@ -60,9 +60,11 @@ WITH freight AS (
            r.district_code, r.unit_code, r.opened_on, r.m0 AS amount_fen, r.m1 AS previous_fen, r.m2 AS before_previous_fen,
            r.total AS sum_fen,
            CASE WHEN r.m0 > 0 THEN NULL WHEN r.m1 > 0 THEN 1 WHEN r.m2 > 0 THEN 2 ELSE (
-               SELECT (extract(year FROM $1::date) - extract(year FROM max(z.month)))::integer * 12
-                      + (extract(month FROM $1::date) - extract(month FROM max(z.month)))::integer
-               FROM month_totals z WHERE z.account_no = r.account_no AND z.amount_fen > 0 AND z.month < $3) END AS zero_months,
+               SELECT (extract(year FROM $1::date) - extract(year FROM z.quarter))::integer * 12
+                      + (extract(month FROM $1::date) - extract(month FROM z.quarter))::integer
+                      - CASE WHEN z.fen_3 > 0 THEN 2 WHEN z.fen_2 > 0 THEN 1 ELSE 0 END
+               FROM quarter_sums z WHERE z.account_no = r.account_no AND z.sum_fen > 0 AND z.quarter < $3
+               ORDER BY z.quarter DESC LIMIT 1) END AS zero_months,
            r.grade, CASE WHEN p.grade = r.grade THEN p.grade_since ELSE $5 END AS grade_since, 10 AS vip_top_n, 12 AS key_top_n,
            1000000::bigint AS diamond_from_fen, 200000::bigint AS gold_from_fen, r.total AS quarter_fen, r.tier AS service_tier,
            (CASE WHEN r.in_district <= 10 THEN place WHEN r.total > 0 AND r.branch_code IS NOT NULL THEN in_branch END)::integer

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from services.tiering.placement import DISTRICTS, PLACED, ROOT_UNIT
 from services.tiering.policies.book import number, numbers_cte
+from services.tiering.quarter_sums import last_freight
 from shared.events.tiering import TiersChanged
 
 MONTHS_BETWEEN = "((({later}) - ({earlier})) * 4800 + 73048) / 146097"
@@ -128,8 +129,7 @@ _SIZES = """
 # Of two runs of months without freight the newest counts; it is looked up only for accounts without freight in all three months.
 _ZERO_MONTHS = f"""
 CASE WHEN j.amount_fen > 0 THEN NULL WHEN j.previous_fen > 0 THEN 1 WHEN j.before_previous_fen > 0 THEN 2
-     ELSE (SELECT {MONTHS_BETWEEN.format(later="CAST(:month AS date)", earlier="max(z.month)")} FROM month_totals z
-           WHERE z.account_no = j.account_no AND z.amount_fen > 0 AND z.month < :before_previous) END"""
+     ELSE {MONTHS_BETWEEN.format(later="CAST(:month AS date)", earlier=last_freight("j.account_no", ":before_previous"))} END"""
 
 # A branch's VIPs are also its first accounts, since both ranks have one order: so the place among the others is the place in the
 # branch less the branch's VIPs. The place in the district is the band's place, too.

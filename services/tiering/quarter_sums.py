@@ -29,6 +29,21 @@ async def note_accounts(session: AsyncSession, deliveries: Sequence[Delivery[Acc
 GATE = 7420
 """The ledger's gate (`freight.LEDGER`)."""
 
+_SECOND, _THIRD = (f"(z.quarter + INTERVAL '{n} months')::date" for n in (1, 2))
+
+
+def last_freight(account: str, until: str) -> str:
+    """Return SQL of the last month with freight of an account, until a month and with it; null where it had none.
+
+    The rows of quarters are read from the newest back, and the first that has freight says it: through the view all are read.
+    """
+    second, third = f"(z.fen_2 > 0 AND {_SECOND} <= {until})", f"(z.fen_3 > 0 AND {_THIRD} <= {until})"
+    return f"""(
+        SELECT CASE WHEN {third} THEN {_THIRD} WHEN {second} THEN {_SECOND} ELSE z.quarter END FROM quarter_sums z
+        WHERE z.account_no = {account} AND z.quarter <= {until} AND (z.fen_1 > 0 OR {second} OR {third})
+        ORDER BY z.quarter DESC LIMIT 1)"""
+
+
 # The look at the account is one probe of its key: as a join it would be planned as a scan of all accounts.
 ADD_TO_SUMS = """deltas AS (
     SELECT account_no, quarter, coalesce(sum(change_fen) FILTER (WHERE month = quarter), 0)::bigint AS fen_1,

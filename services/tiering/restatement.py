@@ -19,6 +19,7 @@ from services.tiering.movements import KIND, OPEN_FOUND, opening, publish
 from services.tiering.policies.book import NUMBERS
 from services.tiering.policies.versions import PolicyHistory
 from services.tiering.policy import Change, Movement, change_of
+from services.tiering.quarter_sums import last_freight
 from shared.db import driver
 from shared.events.tiering import MovementDetected, MovementRestated, MovementWithdrawn
 from shared.months import add_months, last_day
@@ -148,14 +149,12 @@ WITH numbers AS (
     SELECT t.account_no COLLATE "C" AS account_no, t.month FROM unnest($1::text[], $2::date[]) AS t (account_no, month)
 ), judged AS (
     SELECT t.account_no, t.month, coalesce(c.amount_fen, 0) AS current_fen, coalesce(p.amount_fen, 0) AS previous_fen,
-           {MONTHS_BETWEEN.format(later="t.month", earlier="last.month")} AS zero_months,
+           {MONTHS_BETWEEN.format(later="t.month", earlier=last_freight("t.account_no", "t.month"))} AS zero_months,
            coalesce(n.policy_version, b.policy_version) AS policy_version,
            coalesce(n.raised, b.raised) AS zero_months_raised, coalesce(n.percent, b.percent) AS fall_over_percent
     FROM touched t
          LEFT JOIN month_totals c ON c.account_no = t.account_no AND c.month = t.month
          LEFT JOIN month_totals p ON p.account_no = t.account_no AND p.month = (t.month - INTERVAL '1 month')::date
-         LEFT JOIN LATERAL (SELECT max(z.month) AS month FROM month_totals z
-                            WHERE z.account_no = t.account_no AND z.month <= t.month AND z.amount_fen > 0) AS last ON true
          LEFT JOIN decisions d ON d.month = t.month AND d.account_no = t.account_no
          LEFT JOIN numbers n ON n.month = t.month AND n.branch_code = d.branch_code
          JOIN numbers b ON b.month = t.month AND b.branch_code IS NULL
