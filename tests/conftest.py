@@ -93,6 +93,15 @@ class Server:
             await database.close()
             await drop_database(self.admin_url, name)
 
+    async def analyze(self, database: Database, table: str) -> None:
+        """Have the planner know a table as it is now: services may not ask for that, and autovacuum comes when it likes."""
+        name = database.url.rpartition("/")[2]
+        connection = await asyncpg.connect(f"{self.admin_url.rpartition('/')[0]}/{name}", ssl=False)
+        try:
+            await connection.execute(f"ANALYZE {table}")
+        finally:
+            await connection.close()
+
 
 async def empty_tables(database: Database, tables: Iterable[str], also: str = "") -> None:
     """Take all rows out of tables, and do what `also` says, in one round trip: it is done before every test."""

@@ -240,7 +240,7 @@ async def test_an_overdue_task_is_announced_exactly_as_a_single_change_would_be(
     assert (row.event_id, row.key, row.topic) == (expected.event_id, "-a-1", "retention.events")
 
 
-async def test_thousands_fall_due_in_one_statement_through_the_index(db):
+async def test_thousands_fall_due_in_one_statement_through_the_index(db, postgres):
     async with db.transaction() as session:
         await session.execute(
             text(
@@ -253,7 +253,7 @@ async def test_thousands_fall_due_in_one_statement_through_the_index(db):
                 "FROM generate_series(1, 40000) AS n"
             )
         )
-        await session.execute(text("ANALYZE tasks"))
+    await postgres.analyze(db, "tasks")
     await overdue_at(db, "2018-07-01T00:30")
     async with db.transaction() as session:
         states = dict((await session.execute(select(Task.state, func.count()).group_by(Task.state))).all())

@@ -4,6 +4,7 @@ import pytest
 
 from shared.db import Database
 from shared.ids import natural_id
+from tests.conftest import Server
 from tests.tickets.make import at, judge, published, record, rows, scan, tickets_of
 
 PROMISED = at("2018-03-09", "23:59:59")
@@ -153,13 +154,15 @@ async def test_what_a_person_resolved_is_not_refuted(tickets_db: Database) -> No
     assert await tickets_of(tickets_db) == [("W1", "late", "resolved", PROMISED, at("2018-03-09"))]
 
 
-async def test_the_schedule_finds_its_parcels_by_an_index(tickets_db: Database) -> None:
+async def test_the_schedule_finds_its_parcels_by_an_index(tickets_db: Database, postgres: Server) -> None:
+    await rows(
+        tickets_db,
+        "INSERT INTO parcels (waybill_no, next_due_at) SELECT n, timestamptz '2020-01-01' + n * interval '1 minute' "
+        "FROM generate_series(1, 20000) n RETURNING 1",
+    )
+    await postgres.analyze(tickets_db, "parcels")
     async with tickets_db.transaction() as session:
         connection = await session.connection()
-        await connection.exec_driver_sql(
-            "INSERT INTO parcels (waybill_no, next_due_at) SELECT n, timestamptz '2020-01-01' + n * interval '1 minute' "
-            "FROM generate_series(1, 20000) n"
-        )
         await connection.exec_driver_sql("SET LOCAL enable_seqscan = off")
         plan = await connection.exec_driver_sql(
             "EXPLAIN SELECT waybill_no FROM parcels WHERE next_due_at < '2020-01-01 02:00' ORDER BY waybill_no FOR UPDATE"
