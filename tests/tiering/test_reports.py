@@ -19,6 +19,7 @@ from services.tiering.reports.building import assemble
 from services.tiering.reports.documents import digest_of, to_plain
 from services.tiering.subscriptions import SUBSCRIPTIONS
 from shared.consumer import Dispatcher
+from shared.db import Database, Scope
 from shared.events.envelope import Event
 from shared.events.retention import TaskCancelled, TaskDone, TaskOpened, TaskOverdue, TaskState
 from shared.events.tickets import TicketOpened, TicketRefuted, TicketResolved
@@ -170,6 +171,8 @@ async def test_a_monthly_summary_is_made_at_the_close_for_each_district_with_rec
         "sign": ["analyst", "district_head"],
     }
     assert (read["title"], read["rest_day"], read["late"]) == ("月结客户分层管理维护实施总结(月度)", False, False)
+    other = await desk.get(f"/v1/reports/{unit_id('D2')}", "ops_hq", "HQ")
+    assert [one["unit_code"] for one in other["recipients"]["to"]] == ["D2", "HQ"]
 
 
 def unit_id(unit: str) -> str:
@@ -231,6 +234,34 @@ async def test_a_contact_of_another_month_is_not_of_this_one(desk, april):
     )
     found = {(row[0], row[1]): row[3:6] for row in rows(await desk.document(MONTHLY), "Maintenance count")}
     assert (found["分部经理 branch manager", "B2"], found["区总 district head", "D1"]) == ([0, 0, 0.0], [2, 3, 20.0])
+
+
+@pytest.mark.row("T-45")
+async def test_problems_and_tasks_are_of_the_month_from_its_first_instant_to_its_last(desk, april):
+    first, last, after = at("2018-04-01", "00:00:00"), at("2018-04-30", "23:59:59"), at("2018-05-01", "00:00:00")
+    due, now = at("2018-04-10"), at("2018-05-01", "00:30:00")
+    told = [  # opened, due, resolved: all of B2
+        (at("2018-03-31", "23:59:59"), due, None), (first, due, due), (first, due, at("2018-04-10", "12:00:01")),
+        (last, now, None), (last, at("2018-05-01", "00:30:01"), None), (after, now, None),
+    ]  # fmt: skip
+    for number, (opened, due_at, resolved) in enumerate(told, 10):
+        of = {"ticket_id": natural_id("t", number), "account_no": "V02", "opened_at": opened, "due_at": due_at}
+        await happen(april, ticket(TicketOpened, "open", **of))
+        if resolved:
+            await happen(april, ticket(TicketResolved, "resolved", resolved, version=2, **of))
+    late, before = at("2018-05-01", "00:00:01"), at("2018-03-31", "23:59:59")
+    owed = [  # opened, what came of it, when, due: all of the district head
+        ("V01", after, None, None, now), ("V02", OPENED, TaskOverdue, late, late), ("V03", OPENED, TaskDone, first, now),
+        ("V05", OPENED, TaskDone, before, now), ("V07", last, TaskDone, after, now), ("V09", OPENED, TaskOverdue, after, after),
+    ]  # fmt: skip
+    for name, opened, came, when, due_at in owed:
+        await happen(april, task(TaskOpened, name, "district_head", "D1", opened, due_at=due_at))
+        if came:
+            await happen(april, task(came, name, "district_head", "D1", when, version=2, due_at=due_at))
+    said = await desk.document(MONTHLY)
+    assert rows(said, "Problems followed up")[1] == ["B2", 5, 3, 60.0, 40.0, 1]
+    (head,) = [row for row in rows(said, "Maintenance count") if row[0].startswith("区总")]
+    assert head[6:] == [4, 1, 1], "V02, V03, V07 and V09; one was done in it, one was overdue at its end"
 
 
 @pytest.mark.row("T-45", "T-46")
@@ -333,6 +364,7 @@ async def test_gaps_are_listed_before_the_day_comes(desk, april):
     assert [(one["branch_code"], one["overdue"]) for one in late["branches"]] == [("B1", 1), ("B2", 1)]
 
 
+@pytest.mark.row("T-41")
 async def test_a_report_freezes_by_itself_at_00_30_of_its_day_and_stays_as_it_was(desk, april):
     await april.run("2018-05-03")
     assert (await desk.get(f"/v1/reports/{MONTHLY}"))["state"] == "open"
@@ -355,16 +387,20 @@ async def test_signed_by_24_00_of_the_4th_is_in_time(desk, april, day, time, lat
     assert await desk.post(f"/v1/reports/{MONTHLY}/signature", "branch_manager", "D1") == 403
     signed = await desk.post(f"/v1/reports/{MONTHLY}/signature", "district_head", "D1")
     assert (signed["state"], signed["late"], signed["signed_role"]) == ("signed", late, "district_head")
-    told = (await april.events("tiering.report-issued.v1"))[-1]
-    assert (told["report_id"], told["state"], told["late"]) == (str(MONTHLY), "signed", late)
-    assert {name: [one["role"] for one in told[name]] for name in ("to", "cc")} == {
-        "to": ["district_head", "ops_hq"], "cc": ["cust_mgmt_office"],
-    }  # fmt: skip
+    told = [one for one in await april.events("tiering.report-issued.v1") if one["report_id"] == str(MONTHLY)]
+    assert [(one["state"], one["late"]) for one in told] == [("frozen", False), ("signed", late)]
+    (snapshot,) = (await desk.get(f"/v1/reports/{MONTHLY}"))["snapshots"]
+    for one in told:
+        assert (one["report_type"], one["unit_code"], one["period"]) == ("maintenance_monthly", "D1", "2018-04")
+        assert (one["due_on"], one["snapshot_id"], one["digest"]) == ("2018-05-04", snapshot["snapshot_id"], snapshot["digest"])
+        assert one["to"] == [{"role": "district_head", "unit_code": "D1"}, {"role": "ops_hq", "unit_code": "HQ"}]
+        assert one["cc"] == [{"role": "cust_mgmt_office", "unit_code": "HQ"}]
     assert await desk.post(f"/v1/reports/{MONTHLY}/signature") == 409
     await april.run("2018-05-06")
     assert (await desk.get(f"/v1/reports/{MONTHLY}"))["late"] is late
 
 
+@pytest.mark.row("T-41")
 async def test_a_report_that_nobody_signs_is_marked_late_and_stays_so(desk, april):
     await april.run_days("2018-05-02", "2018-05-04")
     assert (await desk.get(f"/v1/reports/{MONTHLY}"))["late"] is False
@@ -372,6 +408,20 @@ async def test_a_report_that_nobody_signs_is_marked_late_and_stays_so(desk, apri
     assert (await desk.get(f"/v1/reports/{MONTHLY}"))["late"] is True
     assert (await desk.post(f"/v1/reports/{MONTHLY}/signature"))["late"] is True
     assert "逾期 LATE" not in (await desk.document(MONTHLY))["subtitle"]  # it was frozen in time
+
+
+@pytest.mark.row("T-41")
+async def test_what_was_signed_by_its_day_is_not_late_when_it_is_issued_and_signed_again(desk, april):
+    await desk.post(f"/v1/reports/{MONTHLY}/freeze")
+    await set_clock(april, "2018-05-04", "23:59:59")
+    assert (await desk.post(f"/v1/reports/{MONTHLY}/signature"))["late"] is False
+    await april.run("2018-06-01")
+    assert (await desk.post(f"/v1/reports/{MONTHLY}/reissue"))["state"] == "frozen"
+    await april.run("2018-06-02")
+    signed = await desk.post(f"/v1/reports/{MONTHLY}/signature")
+    assert (signed["state"], signed["snapshot_no"], signed["late"]) == ("signed", 2, False)
+    told = [one for one in await april.events("tiering.report-issued.v1") if one["report_id"] == str(MONTHLY)]
+    assert [(one["state"], one["late"]) for one in told] == [(state, False) for state in ("frozen", "signed") * 2]
 
 
 @pytest.mark.row("T-43")
@@ -492,6 +542,16 @@ async def test_each_type_of_report_has_its_sections(desk, quarter):
     assert mended == [["branch_manager", "B1", "incomplete", "Fill all blocks.", "2018-07-31", "open", 1]]
 
 
+async def published(world: World, unit: str) -> list[Any]:
+    """The reports whose snapshots row-level security shows to a unit."""
+    database = Database("tiering", world.db.url, "web", 1)
+    try:
+        async with database.transaction(Scope(unit)) as session:
+            return list((await session.execute(text("SELECT DISTINCT report_id FROM report_snapshots"))).scalars())
+    finally:
+        await database.close()
+
+
 @pytest.mark.row("T-44", "X-10")
 async def test_the_networks_quarter_is_read_by_every_branch_once_it_is_signed(desk, quarter):
     read = await desk.get(f"/v1/reports/{NETWORK}", "cust_mgmt_office", "HQ")
@@ -505,6 +565,12 @@ async def test_the_networks_quarter_is_read_by_every_branch_once_it_is_signed(de
     assert {row[1] for row in rows(ours, "Maintenance count")} == {"B1", "B2", "B3", "D1", "O1", "HQ"}, "both districts are in it"
     listed = (await desk.get("/v1/reports", "outlet_staff", "O1"))["items"]
     assert [one["report_type"] for one in listed] == ["quarterly_network"]
+    assert (await desk.post(f"/v1/reports/{QUARTERLY}/signature"))["state"] == "signed"
+    for role, unit in (("district_head", "D2"), ("branch_manager", "B3"), ("branch_manager", "B1")):
+        assert await desk.get(f"/v1/reports/{QUARTERLY}", role, unit) == 404, "a district's own is not for all"
+        seen = await published(quarter, unit)
+        assert NETWORK in seen
+        assert QUARTERLY not in seen
     for action in ("freeze", "signature", "reissue"):
         assert await desk.post(f"/v1/reports/{NETWORK}/{action}", "analyst", "B3") == 404
     assert await desk.get(f"/v1/reports/{NETWORK}/gaps", "branch_manager", "B3") == 404
@@ -758,6 +824,31 @@ async def test_the_districts_quarter_shows_monthly_and_quarterly_movements(desk,
     assert {"decliner", "fall"} <= told
     names_of = {"riser": "上升最大", "decliner": "下滑最大", "rise": "上升", "fall": "下滑", "resumed": "恢复"}
     assert {names_of[kind] for kind in told} <= kinds
+
+
+@pytest.mark.row("T-42", "T-43", "T-44", "T-51", "T-54")
+async def test_a_district_shows_what_is_its_own_and_the_network_shows_all(desk, world):
+    """A of B1 and X of B3 both fall by more than half in April, and so their quarters do."""
+    await world.open(account("A", "B1"), account("X", "B3"))
+    for name, before, after in (("A", 90_000, 40_000), ("X", 80_000, 20_000)):
+        fen = {month: before if month < 4 else after for month in range(1, 7)}
+        await world.post(*(charge(f"{name}-{month}", name, fen[month], at(f"2018-{month:02}-10")) for month in fen))
+    for month in range(2, 8):
+        await world.run(f"2018-{month:02}-01")
+    half, decliner = "跌幅过半 fall over half", "下滑最大 decliner"
+    for district, branch, name, fell, now in (("D1", "B1", "A", 50_000, 40_000), ("D2", "B3", "X", 60_000, 20_000)):
+        said = await desk.document(natural_id("report", "monthly_analysis", district, "2018-04"), of=district)
+        assert rows(said, "异动客户") == [[branch, half, 1, 1, fell]]
+        assert [row[0] for row in rows(said, "异动客户", 1)] == [name]
+        assert rows(said, "户均金额走势")[-1] == ["2018-04", now, None, None]
+        assert rows(said, "户均金额走势", 1) == [[branch, now, None, None]]
+        said = await desk.document(natural_id("report", "quarterly_district", district, "2018-Q2"), of=district)
+        assert rows(said, "异动客户") == [[branch, decliner, 1, 1, 3 * fell], [branch, half, 1, 1, fell]]
+    said = await desk.document(NETWORK, "ops_hq", "HQ")
+    assert [row[:2] for row in rows(said, "异动客户")] == [["B1", decliner], ["B1", half], ["B3", decliner], ["B3", half]]
+    assert [row[:4:3] for row in rows(said, "异动客户", 1)] == [["X", decliner], ["A", decliner], ["X", half], ["A", half]]
+    assert rows(said, "户均金额走势")[-1] == ["2018-06", 30_000, None, None]
+    assert rows(said, "户均金额走势", 1) == [["B1", 40_000, None, None], ["B3", 20_000, None, None]]
 
 
 @pytest.mark.row("T-51")

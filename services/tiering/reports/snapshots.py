@@ -68,7 +68,7 @@ async def take(session: AsyncSession, report: ReportRow, instant: datetime, reas
 
 
 async def sign(session: AsyncSession, report_id: UUID, actor: str, roles: Collection[str]) -> dict[str, Any]:
-    """Sign a frozen report off; after 24:00 of its due day it is late.
+    """Sign a frozen report off; after 24:00 of its due day it is late, unless an earlier snapshot of it was signed by then.
 
     Raises:
         NotFound: there is no such report in the caller's unit.
@@ -84,8 +84,8 @@ async def sign(session: AsyncSession, report_id: UUID, actor: str, roles: Collec
     if report.state == "signed":
         raise Conflict("report-signed", "The newest snapshot of the report is signed already.")
     now = await business_now(session)
+    report.late = report.late or (report.signed_at is None and is_late(report.due_on, now))
     report.state, report.signed_at, report.signed_by, report.signed_role = "signed", now, actor, may[0]
-    report.late = report.late or is_late(report.due_on, now)
     snapshot = await listing.newest_snapshot(session, report_id)
     assert snapshot is not None
     snapshot.published = report.visible_to == "all"
