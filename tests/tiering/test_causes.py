@@ -88,13 +88,17 @@ async def test_the_ledger_speaks_of_prices_and_products(world: World) -> None:
         "DROPS": ((1000, 2000), (700, 400)), "EDGE": ((7000, 3000), (4900, 1)), "SMALL": ((7100, 2900), (4970, 1)),
         "LEFT": ((1000, 2000), (700, 401)), "LESS": ((1000, 2000), (699, 1)),
     }  # fmt: skip
-    await world.open(*(account(name) for name in (*prices, *products)))
+    parcels = {"THREE": (1600, 1600), "TWO": (2100,)}
+    await world.open(*(account(name) for name in (*prices, *products, *parcels)))
     for name, (factor, january, february, grams) in prices.items():
         old, new = [(1, n, 1000) for n in range(january)], [(2, n, 10 * factor) for n in range(february)]
         charges = [(*one, grams) for one in (*old, *new, (3, 0, 10 * factor))]
         await world.post(
             *(charge(f"{name}-{m}-{n}", name, fen, at(f"2018-0{m}-1{n}"), weight_grams=grams) for m, n, fen, grams in charges)
         )
+    for name, february in parcels.items():
+        lines = [*((1, n, 1000) for n in range(3)), *((2, n, fen) for n, fen in enumerate(february)), (3, 0, 100)]
+        await world.post(*(charge(f"{name}-{m}-{n}", name, fen, at(f"2018-0{m}-1{n}")) for m, n, fen in lines))
     before, after = at("2018-02-03"), at("2018-03-03")
     for name, ((rest, cold), (rest_left, cold_left)) in products.items():
         lines = [
@@ -111,6 +115,8 @@ async def test_the_ledger_speaks_of_prices_and_products(world: World) -> None:
     assert (parcel["per"], parcel["before_fen"], parcel["after_fen"]) == ("parcel", 1000, 1100), "weights are missing"
     assert "price_rise" not in await causes(world, "SAME"), "9 % are below 10"
     assert "price_rise" not in await causes(world, "FEW"), "two charges say nothing of a price"
+    assert (await causes(world, "THREE"))["price_rise"]["evidence"]["after_fen"] == 1100, "three charges do, also the newer ones"
+    assert "price_rise" not in await causes(world, "TWO"), "two newer charges say as little"
     assert (await causes(world, "DROPS"))["product_dropped"]["evidence"] == {
         "product": "COLD", "previous_fen": 2000, "current_fen": 400, "charge_nos": ["DROPS-2"],
     }  # fmt: skip

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import date
 from pathlib import Path
@@ -141,7 +142,11 @@ async def test_groups_measures_filters_order_and_top(desk: Desk) -> None:
         ({"field": "amount_fen", "op": "between", "value": [400, 500]}, ["B2", "B3"]),
         ({"field": "account_no", "op": "in", "value": ["B", "X"]}, ["B2", "B3"]),
         ({"field": "account_no", "op": "ne", "value": "V"}, ["B2", "B3"]),
+        ({"field": "amount_fen", "op": "le", "value": 500}, ["B2", "B3"]),
+        ({"field": "amount_fen", "op": "eq", "value": 500}, ["B2"]),
         ({"field": "outlet_code", "op": "known"}, []),
+        ({"field": "outlet_code", "op": "unknown"}, ["B1", "B2", "B3"]),
+        ({"field": "outlet_code", "op": "ne", "value": "O1"}, ["B1", "B2", "B3"]),
         ({"field": "opened_on", "op": "le", "value": "2016-12-31"}, []),
         ({"field": "month", "op": "eq", "value": "2018-03"}, ["B1", "B2", "B3"]),
     ]
@@ -242,12 +247,22 @@ async def test_a_report_is_shared_by_unit(desk: Desk) -> None:
         for one in (private, unit, down):
             path = f"/v1/report-definitions/{one['definition_id']}"
             assert (await desk.ask("GET", path, unit=place, person=person)).status_code == (200 if one in wanted else 404)
+            ran = await desk.ask("POST", f"{path}/run", unit=place, person=person)
+            assert ran.status_code == (200 if one in wanted else 404), (person, place)
+            asked = await desk.ask("POST", "/v1/exports", {"definition_id": one["definition_id"]}, unit=place, person=person)
+            assert asked.status_code == (202 if one in wanted else 404), (person, place)
     path = f"/v1/report-definitions/{down['definition_id']}"
     change = {"version": 1, "name": "新", "shared": "subtree", "schedule": None, "format": "pdf", "definition": MONTHLY}
     assert (await desk.ask("PUT", path, change, unit="B1", person="bob")).status_code == 404, (
         "seen from below, changed from within"
     )
+    for place, one in (("HQ", private), ("D1", private), ("D2", unit), ("D2", down), ("O1", down), ("B1", unit)):
+        foreign = f"/v1/report-definitions/{one['definition_id']}"
+        assert (await desk.ask("PUT", foreign, change, unit=place, person="bob")).status_code == 404, place
+        assert (await desk.ask("DELETE", foreign, unit=place, person="bob")).status_code == 404, place
     assert (await desk.ask("PUT", path, change, unit="HQ", person="bob")).json()["version"] == 2
+    within = await desk.ask("PUT", f"/v1/report-definitions/{unit['definition_id']}", change, unit="D1", person="bob")
+    assert (within.json()["version"], within.json()["name"], within.json()["unit_code"]) == (2, "新", "D1")
     stale = await desk.ask("PUT", path, change, unit="D1")
     assert (stale.status_code, stale.json()["type"]) == (409, "/problems/report-changed-meanwhile")
     assert (await desk.ask("DELETE", path, unit="D1")).json()["state"] == "archived"
@@ -318,6 +333,69 @@ async def test_an_export_is_a_file_with_its_checksum_in_each_format(desk: Desk) 
             assert json.loads(answer.content)["sections"][0]["tables"][0]["rows"][0] == ["2018-01", 3_000_000, 1]
         else:
             assert "<svg" in answer.text
+
+
+@pytest.mark.row("T-56")
+async def test_a_file_has_all_rows_in_their_order_numbers_as_numbers_and_no_formula(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In every format, in however many pieces it is made; the number of an account may begin with a minus."""
+    monkeypatch.setattr(making, "CHUNK_ROWS", 2)
+    monkeypatch.setattr(making, "PART_BYTES", 16)
+    await desk.world.open(account("-2-3", "B2"))
+    await desk.world.post(charge("6", "-2-3", 300, at("2018-03-11")))
+    measures = [MONTHLY["measures"][0], {"kind": "count"}]  # type: ignore[index]
+    saved = await desk.save({**MONTHLY, "group": ["account_no", "branch_code"], "measures": measures, "chart": "table"})
+    files = {}
+    for kind in ("csv", "xlsx", "pdf", "html", "json"):
+        made = await desk.export(saved["definition_id"], kind)
+        files[kind] = (await desk.download(made["export_id"])).content
+        assert hashlib.sha256(files[kind]).hexdigest() == made["sha256"], kind
+    rows = [("V", "B1", 30_010, 2), ("K", "B1", 7, 1), ("B", "B2", 5, 1), ("X", "B3", 4, 1), ("-2-3", "B2", 3, 1)]
+    found = list(csv.reader(io.StringIO(files["csv"].decode("utf-8-sig"), newline="")))
+    assert found[0] == ["月结账号", "分部", "运费 合计", "行数"]
+    assert found[1:] == [[f"'{no}" if no == "-2-3" else no, unit, f"{yuan}.00", str(n)] for no, unit, yuan, n in rows]
+    sheet = openpyxl.load_workbook(io.BytesIO(files["xlsx"])).worksheets[-1]
+    assert list(sheet.iter_rows(values_only=True)) == [("月结账号", "分部", "运费 合计 (元)", "行数"), *rows]
+    assert [[cell.data_type == "n" for cell in row] for row in sheet.iter_rows(min_row=2)] == [[False, False, True, True]] * 5
+    shown = [cell for no, unit, yuan, n in rows for cell in (no, unit, f"{yuan:,}.00", str(n))]
+    assert re.findall("<td[^>]*>([^<]*)</td>", files["html"].decode()) == shown
+    said = "".join(page.extract_text() for page in PdfReader(io.BytesIO(files["pdf"])).pages).split()
+    assert [word for word in said if word.endswith(".00")] == [f"{yuan:,}.00" for _, _, yuan, _ in rows]
+    (section,) = json.loads(files["json"])["sections"]
+    assert section["tables"][0]["rows"] == [[no, unit, yuan * 100, n] for no, unit, yuan, n in rows]
+    assert [one["name"] for one in section["tables"][0]["columns"]] == ["account_no", "branch_code", "sum_amount_fen", "count"]
+
+
+@pytest.mark.row("T-56")
+async def test_an_export_says_how_far_it_is(desk: Desk) -> None:
+    saved = await desk.save(MONTHLY)
+    asked = (await desk.ask("POST", "/v1/exports", {"definition_id": saved["definition_id"]})).json()
+    stages = (
+        ("waiting", 0, None, 0), ("running", 0, None, None), ("running", 0, 200, 0), ("running", 51, 200, 25),
+        ("running", 198, 200, 99), ("running", 200, 200, 99), ("done", 200, 200, 100), ("expired", 200, 200, 100),
+    )  # fmt: skip
+    for state, done, expected, progress in stages:
+        values = {"state": state, "done": done, "expected": expected}
+        async with desk.world.db.transaction() as session:
+            await session.execute(
+                making.text("UPDATE exports SET state = :state, rows_done = :done, rows_expected = :expected"), values
+            )
+        read = (await desk.ask("GET", f"/v1/exports/{asked['export_id']}")).json()
+        assert (read["state"], read["rows_done"], read["progress"]) == (state, done, progress)
+
+
+@pytest.mark.row("T-56")
+async def test_exports_of_a_private_report_are_seen_by_who_asked_alone(desk: Desk) -> None:
+    private, unit = await desk.save(MONTHLY, shared="private"), await desk.save(MONTHLY, shared="unit")
+    made = [(await desk.export(one["definition_id"], "csv"))["export_id"] for one in (private, unit)]
+    for person, wanted in (("ann", made), ("bob", made[1:])):
+        listed = (await desk.ask("GET", "/v1/exports", person=person)).json()["items"]
+        assert {one["export_id"] for one in listed} == set(wanted), person
+        for one in made:
+            for path in (f"/v1/exports/{one}", f"/v1/exports/{one}/file"):
+                assert (await desk.ask("GET", path, person=person)).status_code == (200 if one in wanted else 404), person
+    assert (await desk.ask("GET", "/v1/exports?unit=D1")).json()["items"] == [], "they were made for the root"
 
 
 @pytest.mark.row("T-56")
@@ -392,6 +470,30 @@ async def test_scheduled_reports_come_after_a_close_and_each_week_once_and_expir
     states = await desk.world.rows("SELECT state, count(*) AS n FROM exports GROUP BY state ORDER BY state")
     assert [(row["state"], row["n"]) for row in states] == [("expired", 6), ("waiting", 2)]
     assert await desk.world.rows("SELECT 1 FROM export_parts") == []
+
+
+@pytest.mark.row("T-56")
+async def test_a_scheduled_report_is_about_its_own_unit_until_it_is_archived_and_its_file_stays_thirty_days(desk: Desk) -> None:
+    total = {**MONTHLY, "group": [], "measures": [{"kind": "sum", "field": "amount_fen"}], "period": {"last_months": 12}}
+    kept = await desk.save(total, "D2", schedule="weekly", format="csv")
+    gone = await desk.save(total, "D1", schedule="weekly", format="csv")
+    assert (await desk.ask("DELETE", f"/v1/report-definitions/{gone['definition_id']}", unit="D1")).status_code == 200
+    await desk.world.run("2018-04-09")
+    while await making.make_next(desk.world.db, desk.web):
+        pass
+    (made,) = (await desk.ask("GET", "/v1/exports")).json()["items"]
+    names = ("definition_id", "unit_code", "about_unit", "requested_by", "format", "state", "expires_at")
+    assert [made[name] for name in names] == [
+        kept["definition_id"], "D2", "D2", kept["owner"], "csv", "done", "2018-05-09T00:30:00+08:00",
+    ]  # fmt: skip
+    assert (await desk.download(made["export_id"], "D2")).content.decode("utf-8-sig").splitlines()[1:] == ["4.00"]
+    assert (await desk.download(made["export_id"], "D1")).status_code == 404
+    for day, weeks in (("2018-04-15", 1), ("2018-04-18", 2), ("2018-04-22", 2), ("2018-04-23", 3), ("2018-05-08", 4)):
+        await desk.world.run(day)
+        listed = (await desk.ask("GET", "/v1/exports", unit="D2")).json()["items"]
+        assert (len(listed), listed[-1]["state"]) == (weeks, "done"), "once a week, on its first run"
+    await desk.world.run("2018-05-09")
+    assert (await desk.download(made["export_id"], "D2")).status_code == 409
 
 
 async def test_twenty_exports_under_way_are_enough(desk: Desk) -> None:

@@ -9,9 +9,11 @@ import pytest
 
 from services.tiering.matrix import Place, responsible_for
 from services.tiering.policies.document import shipped
+from services.tiering.quarter_movements import list_quarter_movements
 from services.tiering.quarter_rules import Compared, QuarterNumbers, Shown, by_ratio, quarter_movements
 from shared.events.tiering import QuarterMovementDetected
 from shared.ids import natural_id
+from shared.paging import PageRequest
 from tests.tiering.make import World, account, at, charge
 
 NUMBERS = QuarterNumbers(1, 4, 20, 20)
@@ -236,6 +238,29 @@ async def test_what_was_decided_stays_when_a_charge_comes_late(world: World) -> 
         "account_no": "G", "month": "2018-02-01", "charge_no": "late", "version": 1, "change_fen": 100,
         "at": at("2018-04-01", "00:30:00"),
     }  # fmt: skip
+
+
+@pytest.mark.row("T-24", "T-25", "T-26")
+async def test_what_today_says_of_a_quarter_counts_both_quarters_from_their_first_month_to_their_last(world: World) -> None:
+    await quarter_of_falls(world)
+
+    async def today() -> dict[str, Any]:
+        async with world.db.transaction() as session:
+            listed = await list_quarter_movements(session, "HQ", PageRequest())
+        return {item["account_no"]: item["restated"] for item in listed["items"]}
+
+    same = dict.fromkeys("VKGS")
+    await world.post(charge("before", "G", 100, at("2017-09-30")), charge("after", "G", 100, at("2018-04-01")))
+    assert await today() == same
+    fallen = {"kind": "fall", "place": None, "previous_fen": 600, "current_fen": 400}
+    await world.post(charge("first", "G", 100, at("2017-10-01", "00:00:00")))
+    assert await today() == same | {"G": fallen}
+    await world.post(charge("last of the base", "G", 25, at("2017-12-31", "23:59:59")))
+    assert await today() == same | {"G": fallen | {"previous_fen": 625}}
+    await world.post(charge("last", "G", 100, at("2018-03-31", "23:59:59")))
+    assert await today() == same | {"G": fallen | {"previous_fen": 625, "current_fen": 500}}, "exactly 20 % less"
+    await world.post(charge("one more", "G", 1, at("2018-03-31", "23:59:59")))
+    assert await today() == same | {"G": {"kind": None, "place": None, "previous_fen": 625, "current_fen": 501}}
 
 
 @pytest.mark.row("T-27")

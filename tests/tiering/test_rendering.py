@@ -217,6 +217,15 @@ def test_csv_is_rfc_4180_and_negative_numbers_stay_numbers() -> None:
     ]
 
 
+@pytest.mark.row("T-56")
+def test_no_text_of_a_csv_is_taken_for_a_formula() -> None:
+    for sign in ("=", "+", "-", "@", "＝", "＋", "－", "＠", "|", "%", "\t", "\r", "\n", " =", "\u3000-"):
+        table = Table("t", (Column("a", f"{sign}1"), Column("n", "n", "count")), [(f"{sign}1+1", -1)])
+        found = list(csv_module.reader(StringIO(csv.render(table), newline="")))
+        assert found == [[f"'{sign}1", "n"], [f"'{sign}1+1", "-1"]], sign
+
+
+@pytest.mark.row("T-56")
 def test_json_holds_the_values_themselves() -> None:
     found = json_module.loads(json.render(document(charts=(LINE,))))
     assert found["sections"][0]["tables"][0]["rows"] == [
@@ -260,6 +269,7 @@ def test_hostile_texts_in_the_page() -> None:
         ElementTree.fromstring(chart)
 
 
+@pytest.mark.row("T-56")
 def test_hostile_texts_in_csv_and_back() -> None:
     rows = [(text, -1) for text in HOSTILE]
     made = csv.render(Table("t", (Column("a", "=1"), Column("b", "b", "count")), rows))
@@ -272,6 +282,7 @@ def test_hostile_texts_in_csv_and_back() -> None:
         assert number == "-1"
 
 
+@pytest.mark.row("T-56")
 def test_hostile_texts_in_the_workbook_and_back() -> None:
     book = workbook(xlsx.render(hostile_document()))
     sheet = book[book.sheetnames[-1]]
