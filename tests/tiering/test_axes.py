@@ -168,11 +168,21 @@ async def test_a_late_cancellation_leaves_fewer_accounts_to_take_a_share_of(worl
     await world.open(*(account(name) for name in fen))
     await world.post(*(charge(name, name, amount, at("2018-01-10")) for name, amount in fen.items()))
     await world.run("2018-04-01")
+
+    async def bands() -> dict[str, tuple[str, str | None]]:
+        async with world.db.transaction() as session:
+            listed = await entitlements.list_bands(session, "HQ", PageRequest())
+        return {item["account_no"]: (item["band"], item["restated"]) for item in listed["items"]}
+
+    decided = {"A": ("A", None), "B": ("B", None), **dict.fromkeys("CDEF", ("C", None))}
+    around = [("2017-12-31", "23:59:59"), ("2018-04-01", "00:00:00")]
+    await world.post(
+        charge("late", "A", 1, at("2018-03-31", "23:59:59")),
+        *(charge(f"C{n}", "C", 10_000, at(day, time)) for n, (day, time) in enumerate(around)),
+    )
+    assert await bands() == decided, "the second of six is B still; other quarters do not count"
     await world.post(charge("F", "F", 0, at("2018-01-10"), version=2))
-    async with world.db.transaction() as session:
-        listed = await entitlements.list_bands(session, "HQ", PageRequest())
-    bands = {item["account_no"]: (item["band"], item["restated"]) for item in listed["items"]}
-    assert bands == {"A": ("A", None), "B": ("B", "C"), **dict.fromkeys("CDEF", ("C", None))}
+    assert await bands() == decided | {"B": ("B", "C")}
 
 
 @pytest.mark.row("T-13")

@@ -105,3 +105,13 @@ async def test_on_whom_an_account_hangs(january: World, desk: Desk) -> None:
     await happen(january, contact(4, staff_id=None, **when))
     assert await said() == ("no_data", None)
     assert await said("W") == ("no_contact", None)
+    at_edges = [
+        (5, "2017-01-31", "23:59:59"),
+        (6, "2018-02-01", "00:00:00"),
+        (7, "2017-02-01", "00:00:00"),
+        (8, "2018-01-31", "23:59:59"),
+    ]
+    for (number, day, time), hangs_on in zip(at_edges, ("no_contact", "no_contact", "one", "several"), strict=True):
+        edge = {"contacted_at": at(day, time), "entered_at": at("2018-02-01"), "staff_id": UUID(int=number)}
+        await happen(january, contact(number, account_no="W", **edge))
+        assert (await said("W"))[0] == hangs_on, (day, time)

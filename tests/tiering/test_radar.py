@@ -133,6 +133,50 @@ async def test_the_statement_judges_what_the_plain_rule_says(world: World) -> No
     assert {name: tuple(row[one] for one in names_of) for name, row in found.items()} == expected
 
 
+@pytest.mark.row("T-29", "X-45")
+async def test_the_statement_judges_at_the_boundaries_as_the_plain_rule_does(march: World) -> None:
+    """A fall that the season lets expect, the amount from which all is well, a fall that the season explains: each to the fen."""
+    rules = Radar(least_charges=5)
+    await march.publish("2018-counted", "2018-03-01", radar={"least_charges": 5})
+    seasons = {row["unit_code"]: row["season"] for row in await march.rows("SELECT unit_code, season FROM branch_seasons")}
+    fen = {"GOES-ON": 31_000, "STOPS": 5_000, "BACK": 5_000, "EMPTY": 0}
+
+    def course(name: str, previous: int, expected: int, charges: int, day: int, to_date: int | None = None) -> radar.Course:
+        learnt = radar.season.Season.of(seasons["B3" if name == "EMPTY" else "B1"])
+        part = share(date(2018, 3, 1), date(2018, 3, day - 1), learnt)
+        return radar.judge(previous, fen[name] if to_date is None else to_date, expected, charges, part, rules)
+
+    async def judged(baselines: dict[str, tuple[int, int, int]], day: int, to_date: dict[str, int]) -> None:
+        for name, (previous, expected, charges) in baselines.items():
+            await march.rows(
+                "UPDATE month_baselines SET previous_fen = :p, expected_fen = :e, expected_charges = :c, leads = '{0,0,0}' "
+                "WHERE month = '2018-03-01' AND account_no = :name RETURNING 1", p=previous, e=expected, c=charges, name=name,
+            )  # fmt: skip
+        for name, wanted in to_date.items():
+            await march.post(charge(f"{name}-to-{day}", name, wanted - fen[name], at("2018-03-06")))
+            fen[name] = wanted
+        await march.run(f"2018-03-{day}")
+        found = await alerts(march)
+        for name, baseline in baselines.items():
+            wanted_course = course(name, *baseline, day)
+            row = found.get(name)
+            assert (row is not None and row["state"] == "open") == (wanted_course.kind is not None), name
+            if row is not None and wanted_course.kind is not None:
+                assert [row[one] for one in wanted_course._fields] == list(wanted_course), name
+
+    whole = (400_000, 400_000, 31)
+    clear = {name: course(name, *whole, 20).clear_from_fen for name in ("GOES-ON", "EMPTY")}
+    baselines = {"STOPS": (60_000, 30_000, 3), "BACK": (60_000, 29_999, 3), "GOES-ON": whole, "EMPTY": whole}
+    await judged(baselines, 20, {"GOES-ON": clear["GOES-ON"], "EMPTY": clear["EMPTY"] - 1})
+    assert {name for name, row in (await alerts(march)).items() if row["state"] == "open"} == {"BACK", "EMPTY"}
+    seasonal = (100_000, 30_000, 31)
+    for day, projected in ((21, 14_999), (22, 15_000)):
+        to_date = next(n for n in range(5_000, 15_000) if course("BACK", *seasonal, day, n).projected_fen >= projected)
+        assert course("BACK", *seasonal, day, to_date).projected_fen == projected
+        await judged({"BACK": seasonal}, day, {"BACK": to_date})
+        assert (await alerts(march))["BACK"]["season_explained"] == (projected == 15_000), "exactly half of what was expected"
+
+
 @pytest.mark.row("T-29")
 async def test_an_account_in_no_branch_is_judged_by_the_shared_calendar(world: World) -> None:
     """The first months of a service whose accounts are not placed yet: nothing teaches a season, and every morning runs."""

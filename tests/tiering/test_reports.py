@@ -842,6 +842,8 @@ async def test_a_district_shows_what_is_its_own_and_the_network_shows_all(desk, 
         assert [row[0] for row in rows(said, "异动客户", 1)] == [name]
         assert rows(said, "户均金额走势")[-1] == ["2018-04", now, None, None]
         assert rows(said, "户均金额走势", 1) == [[branch, now, None, None]]
+        june = await desk.document(natural_id("report", "monthly_analysis", district, "2018-06"), of=district)
+        assert rows(june, "异动客户") == [], "what fell with the quarter is in the report of the quarter"
         said = await desk.document(natural_id("report", "quarterly_district", district, "2018-Q2"), of=district)
         assert rows(said, "异动客户") == [[branch, decliner, 1, 1, 3 * fell], [branch, half, 1, 1, fell]]
     said = await desk.document(NETWORK, "ops_hq", "HQ")

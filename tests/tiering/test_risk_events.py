@@ -86,6 +86,16 @@ async def test_what_is_left_of_a_jump_moves_over_to_the_next_months_scores(world
 
 
 @pytest.mark.row("T-61")
+async def test_the_statement_halves_every_thirty_days_to_the_second_and_lets_go_after_ninety(world: World) -> None:
+    await shipped(world, "A", "B")
+    await tell(world, "W1", opened_at=at("2018-02-10", "00:30:00"), due_at=at("2018-08-01"))
+    await tell(world, "W2", opened_at=at("2018-02-10", "00:30:01"), due_at=at("2018-08-01"), account_no="B")
+    for day, left in (("02-10", (25, 0)), ("03-11", (25, 25)), ("03-12", (12, 25)), ("05-10", (6, 6)), ("05-11", (0, 6))):
+        await world.run(f"2018-{day}")
+        assert ((await risk(world))[1], (await risk(world, "B"))[1]) == left, day
+
+
+@pytest.mark.row("T-61")
 @pytest.mark.parametrize(
     ("more", "points"),
     [
@@ -108,7 +118,7 @@ async def test_each_event_has_its_points(world: World, more: dict[str, Any], poi
 
 
 @pytest.mark.row("T-61")
-@pytest.mark.parametrize(("resolved", "points"), [("22:59:59", 0), ("23:00:01", 10)])
+@pytest.mark.parametrize(("resolved", "points"), [("22:59:59", 0), ("23:00:00", 0), ("23:00:01", 10)])
 async def test_a_ticket_that_was_resolved_is_overdue_only_where_that_came_too_late(
     world: World, resolved: str, points: int
 ) -> None:
