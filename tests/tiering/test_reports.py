@@ -325,6 +325,11 @@ async def test_the_movement_report_is_a_section_of_the_monthly_analysis(desk, ap
     assert (await desk.get(f"/v1/reports/{ANALYSIS}"))["due_on"] == "2018-05-12"
     assert rows(said, "异动客户", 0) == [["B1", "零发件 zero month", 1, 1, 0]]
     assert [row[0] for row in rows(said, "异动客户", 1)] == ["G"]
+    await april.post(charge("G-4", "G", 50_000, at("2018-04-30")))
+    await april.run("2018-05-02")
+    after = await desk.document(ANALYSIS)
+    assert rows(after, "异动客户", 0) == [["B1", "零发件 zero month", 1, 0, None]], "withdrawn: counted, but it stands no more"
+    assert [(row[0], row[7]) for row in rows(after, "异动客户", 1)] == [("G", "withdrawn")]
 
 
 @pytest.mark.row("T-50")
