@@ -637,8 +637,9 @@ async def test_a_late_charge_of_13_months_ago_leaves_the_report_frozen_and_is_li
     await april.run("2019-04-20")
     frozen = await desk.document(report)
     assert (await desk.get(f"/v1/reports/{report}/changes"))["items"] == []
+    await april.open(account("X", "B3"))
+    await april.post(charge("other", "K1", 1, at("2019-03-10")), charge("of another district", "X", 9, at("2018-03-10")))
     await april.post(charge("late", "K1", 70_000, at("2018-03-10")), charge("late-2", "V01", 5, at("2018-03-31")))
-    await april.post(charge("other", "K1", 1, at("2019-03-10")))
     changes = await desk.get(f"/v1/reports/{report}/changes")
     assert changes["items"] == [
         {"month": "2018-03", "account_no": "K1", "branch_code": "B1", "charges": 1, "change_fen": 70_000},
