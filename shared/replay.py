@@ -171,11 +171,11 @@ class Replay:
         if accounts:
             await self._again(self._doors.put_accounts, accounts)
         if not self._history.strangers:
-            self._followers = dict.fromkeys(FOLLOWERS, self._ends)
+            self._followers = {service: dict(self._ends) for service in FOLLOWERS}
         records = (self._ahead or self._window(previous, instant)).records()
         for start in range(0, len(records), CHUNK):
             turn = business_date(instant).toordinal()
-            self._ends = self._ends | await self._again(self._publisher.send, records[start : start + CHUNK], turn)
+            self._ends |= await self._again(self._publisher.send, records[start : start + CHUNK], turn)
         self._ahead = self._window(instant, following) if following is not None else None
         if accounts or records or self._unsettled:
             await self._settle(previous)

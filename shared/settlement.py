@@ -76,8 +76,8 @@ class Settlement:
         if any(reading.through[service] < instant for service in services) or any(reading.unsent.values()):
             return False
         return all(
-            reading.offsets.get((service, partition), 0) >= followers.get(service, reading.ends).get(partition, 0)
-            for partition in reading.ends
+            followers.get(service, reading.ends).get(partition, 0) <= reading.offsets.get((service, partition), 0) <= end
+            for partition, end in reading.ends.items()
             for service, topics in self._subscribed.items()
             if partition[0] in topics
         )

@@ -150,6 +150,10 @@ async def test_a_follower_may_read_on_but_not_for_ever() -> None:
     assert not settled({})
     assert settled({"customer": {shared: 7, own: 3}}), "it has read the window before"
     assert not settled({"customer": {shared: 8, own: 3}})
+    for beyond in ("tiering", "customer"):
+        reading.offsets[beyond, shared] = 11
+        assert not settled({"customer": {shared: 7, own: 3}}), "nobody has read what the log does not hold"
+        reading.offsets[beyond, shared] = 10
     reading.offsets["tiering", shared] = 9
     assert not settled({"customer": {shared: 7, own: 3}}), "the others are waited for"
     reading.offsets["tiering", shared], reading.unsent["customer"] = 10, 1

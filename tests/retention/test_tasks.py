@@ -262,7 +262,7 @@ async def test_thousands_fall_due_in_one_statement_through_the_index(db, postgre
         plan = (
             await session.execute(
                 text(
-                    "EXPLAIN SELECT task_id FROM tasks WHERE state IN ('open', 'claimed') AND due_at <= '2018-08-01' "
+                    "EXPLAIN SELECT task_id FROM tasks WHERE state IN ('open', 'claimed') AND due_at <= '2018-10-02' "
                     "ORDER BY movement_id FOR UPDATE"
                 )
             )
