@@ -14,6 +14,7 @@ from services.tiering.subscriptions import SUBSCRIPTIONS
 from shared.consumer import Consumer, Dispatcher
 from shared.db import Database
 from shared.observability import HANDLER_BATCH
+from shared.rounds import Rounds
 
 WATCH_SECONDS = 0.05
 
@@ -30,7 +31,8 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
         "SELECT count(*) AS partitions, coalesce(sum(next_offset), 0)::bigint AS total FROM consumer_offsets WHERE topic = $1"
     )
     await ready()
-    consuming = asyncio.create_task(Consumer(database, Dispatcher("tiering", SUBSCRIPTIONS), job["bootstrap"], "bench").run())
+    consumer = Consumer(database, Dispatcher("tiering", SUBSCRIPTIONS), job["bootstrap"], "bench", Rounds())
+    consuming = asyncio.create_task(consumer.run())
     began: float | None = None
     first = 0
     parts: list[dict[str, int]] = []

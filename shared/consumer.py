@@ -11,6 +11,7 @@ import gc
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -35,6 +36,7 @@ from shared.observability import (
     TRACE_HEADER,
     traced,
 )
+from shared.rounds import Rounds
 
 BATCH = 2000
 WAIT_MS = 1000
@@ -42,6 +44,9 @@ TRIES = 5
 """An error that is neither an outage nor bad data is tried this often before the event that causes it is parked."""
 STUCK_SECONDS = 120
 PARKED_EVERY = 10
+HELD_SECONDS = 0.5
+"""The scheduler may run in another process, which tells nobody when it is done."""
+GATHER_SECONDS = 0.5
 COLLECT_AFTER = 50_000
 """Objects after which Python looks for cycles: a batch is some 25,000 that live and die together, and none is in a cycle."""
 
@@ -59,6 +64,10 @@ class Subscription:
 
 class OutOfPlaceError(Exception):
     """A batch begins after the fence: the seek on assignment was lost."""
+
+
+class HeldError(Exception):
+    """A replay's clock stands at an instant whose schedules have not run: they must not see what was published after it."""
 
 
 class PartitionStoppedError(Exception):
@@ -119,15 +128,17 @@ def reason_of(error: BaseException) -> str:
 class Applier:
     """Applies the records of one partition, one batch at a time."""
 
-    def __init__(self, database: Database, dispatcher: Dispatcher, reader: Reader, partition: Partition) -> None:
+    def __init__(self, database: Database, dispatcher: Dispatcher, reader: Reader, partition: Partition, rounds: Rounds) -> None:
         self._database = database
         self._dispatcher = dispatcher
         self._reader = reader
+        self._rounds = rounds
         self.partition = partition
         self._breaker = Breaker()
         self._sought = False
         self.next_offset: int | None = None
         self.stopped = False
+        self.is_driven = False
         self.alive_at = time.monotonic()
 
     async def apply(self, records: Sequence[Any]) -> None:
@@ -145,9 +156,13 @@ class Applier:
         tries, delay, one_by_one = 0, 0.05, False
         while True:
             self.alive_at = time.monotonic()
+            running = self._rounds.running()
             try:
                 with traced(_trace_of(batch.records[0])):
                     await self._apply(batch, one_by_one)
+            except HeldError:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(running.wait(), HELD_SECONDS)
             except OutOfPlaceError:
                 self._sought = True
                 await self._reader.seek([self.partition])
@@ -172,7 +187,10 @@ class Applier:
         topic, number = self.partition
         async with self._database.transaction() as session:
             connection = await driver(session)
-            fence = await connection.fetchval(_FENCE, topic, number)
+            fence, held = await connection.fetchrow(_FENCE, topic, number)
+            self.is_driven = held is not None
+            if held:
+                raise HeldError
             await self._check_place(batch.records[0].offset, fence)
             batch = batch.after(fence)
             if not batch.records:
@@ -226,7 +244,10 @@ def _trace_of(record: Any) -> str | None:
     return None
 
 
-_FENCE = "SELECT next_offset FROM consumer_offsets WHERE topic = $1 AND partition = $2 FOR UPDATE"
+# Whoever drives a clock publishes what comes after S when S is written: such an event never meets a look at an older clock.
+_FENCE = """
+SELECT next_offset, (SELECT c.at > s.through FROM business_clock c, schedule_state s WHERE c.driven) AS held
+FROM consumer_offsets WHERE topic = $1 AND partition = $2 FOR UPDATE"""
 _MOVE_FENCE = "UPDATE consumer_offsets SET next_offset = $3, stopped_reason = $4 WHERE topic = $1 AND partition = $2"
 
 
@@ -260,9 +281,13 @@ async def start_offsets(database: Database, reader: Reader, partitions: Sequence
 class Consumer:
     """Fetches from all partitions that are ours and applies each partition's batches one after the other."""
 
-    def __init__(self, database: Database, dispatcher: Dispatcher, bootstrap: str, slot: str) -> None:
+    def __init__(
+        self, database: Database, dispatcher: Dispatcher, bootstrap: str, slot: str, rounds: Rounds, follows: bool = False
+    ) -> None:
         self._database = database
         self._dispatcher = dispatcher
+        self._rounds = rounds
+        self._follows = follows
         self._reader = Reader(bootstrap, database.service, slot, dispatcher.topics, self._seek)
         self._appliers: dict[Partition, Applier] = {}
         self._applying: dict[Partition, asyncio.Task[None]] = {}
@@ -275,6 +300,7 @@ class Consumer:
         monitors = asyncio.create_task(self._tell_monitors(), name="monitors")
         try:
             while True:
+                await self._gather()
                 await self._fetch()
         finally:
             tasks = [monitors, *self._applying.values()]
@@ -282,6 +308,14 @@ class Consumer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._reader.stop()
+
+    async def _gather(self) -> None:
+        """Let events gather where a replay drives the clock and nobody waits for this service: a few large batches cost less."""
+        if self._follows and any(applier.is_driven for applier in self._appliers.values()):
+            await asyncio.sleep(GATHER_SECONDS)
+            if self._applying:
+                await asyncio.wait(self._applying.values(), timeout=GATHER_SECONDS)
+                self._forget_applied()
 
     async def _fetch(self) -> None:
         """Fetch once from the partitions that are not being applied; ends early when one of those is done."""
@@ -310,7 +344,7 @@ class Consumer:
 
     def _applier(self, partition: Partition) -> Applier:
         if partition not in self._appliers:
-            self._appliers[partition] = Applier(self._database, self._dispatcher, self._reader, partition)
+            self._appliers[partition] = Applier(self._database, self._dispatcher, self._reader, partition, self._rounds)
         return self._appliers[partition]
 
     async def _seek(self, partitions: Sequence[Partition]) -> dict[Partition, int]:

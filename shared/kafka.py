@@ -173,7 +173,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # the client has 
             request_timeout_ms=10_000,
             retry_backoff_ms=100,
             max_poll_interval_ms=600_000,
-            fetch_max_wait_ms=500,
+            fetch_max_wait_ms=100,  # records of a partition whose last ones are still in the client's hands wait for its end
             max_partition_fetch_bytes=4_194_304,  # two whole batches; 1 MiB is one and a rest of a few hundred events
             metadata_max_age_ms=30_000,
         )

@@ -2,25 +2,28 @@
 
 It walks the instants S: 00:30 Asia/Shanghai of every business day and the end of the replay. Before each it opens the accounts
 that begin, publishes what was published before S, and waits until all has settled; then it sets the business clock to S,
-service by service in the order of the rule (close and re-judging first, then promises and overdue tasks). What the first of
-these stages brings about is waited for at once; what the last does settles together with the next window, at the same S.
-Services that only show what the others say may follow one window behind (decision 44).
+service by service in the order of the rule: close and re-judging, promises, and overdue tasks when retention has read what
+tiering's schedules brought about. The window after S is published as soon as the first clocks stand at S: consumers hold it back
+until their own schedules of S have run (decision 45), so that the services work at the same time.
+Services that only show what the others say may follow some windows behind (decision 44).
 Everything it does may be done twice: after a kill it repeats the last S and publishes the window after it again.
 """
 
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, Protocol, TypeVar
 
 import asyncpg
 import structlog
 
-from shared.clock import business_date, wall_now
+from shared.clock import wall_now
 from shared.consumer import COLLECT_AFTER
 from shared.db import Database
 from shared.events.fields import FIRST_INSTANT
@@ -28,23 +31,31 @@ from shared.history.folder import History
 from shared.history.organisation import Account, Unit
 from shared.kafka import EndOffsets, Partition, Publisher
 from shared.scheduler import CHANNEL, DAILY_AT, daily_instants
-from shared.settlement import PartitionStopped, Settlement
+from shared.settlement import PartitionStopped, Reading, Settlement
 from shared.windows import Disturbance, Window
 
-CLOCK_ORDER = (("tiering",), ("customer", "tickets", "retention"))
-"""Closes and re-judging are settled before promises and overdue tasks are looked at: a withdrawn movement cancels its task."""
+JUDGES, KEEPS_TASKS = "tiering", "retention"
+"""What closes and re-judging bring about is read before overdue tasks are looked at: a withdrawn movement cancels its task."""
+BESIDE = ("customer", "tickets")
+"""Their schedules rest on nothing that those of the others bring about; what theirs do, the consumers of the others hold back."""
 FOLLOWERS = frozenset({"customer"})
 """They show what the others say, and of what they read they say nothing but which accounts are new. Where each account is opened
-before an event names it, the clocks do not wait for them: they may be one window behind."""
+before an event names it, the clocks do not wait for them until they are so many windows behind."""
+WINDOWS_BEHIND = 15
+"""Large batches cost them less; a person who looks during a replay sees the page of some days ago."""
 STALLED_SECONDS = 60
 POLL_SECONDS, LONGEST_POLL_SECONDS = 0.002, 0.015
 """A quiet day settles in milliseconds; while a busy one does, asking often would only take its processor time."""
 CHUNK = 20_000
 """Records sent at once: every sending has its time limit."""
 SURE_SHARE = 0.5
-"""So much of what a wait took of late nobody asks: the answer would be no, and asking takes the services' processor time."""
+"""So much of the shortest wait of late nobody asks: the answer would be no, and asking takes the services' processor time."""
+FORGETS = 16
+"""A longer wait moves what is thought the shortest by so small a part: a close takes seconds, the day after it does not."""
 QUIET_SECONDS = 0.3
 """Nothing has moved for so long: time to look at everything, also for what has stopped."""
+Followers = Mapping[str, Mapping[Partition, int]]
+"""Services that need not have read all, and how far they must have."""
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
@@ -110,6 +121,7 @@ class Replay:
         disturb: Disturbance = lambda events: events,
     ) -> None:
         self._databases = databases
+        self._services = tuple(databases)
         self._bootstrap = bootstrap
         self._history = history
         self._doors = doors
@@ -129,7 +141,11 @@ class Replay:
         """Where the logs are known to end, at the least."""
         self._followers: dict[str, dict[Partition, int]] = {}
         """How far those must have read who need not have read all."""
+        self._ends_of_windows: deque[dict[Partition, int]] = deque(maxlen=WINDOWS_BEHIND)
+        self._instant = FIRST_INSTANT
+        """Where the clocks stand."""
         self._unsettled = True
+        self._spans: Iterator[tuple[datetime, datetime]] = iter(())
         self._ahead: Window | None = None
 
     async def run(self, catch_up: bool = False) -> None:
@@ -146,95 +162,112 @@ class Replay:
             instants = instants_of(self._history)
             await self._again(self._doors.put_units, self._history.units)
             done = [instant for instant in instants if instant <= clock]
+            coming = instants[len(done) :]
+            self._spans = pairwise([done[-1] if done else FIRST_INSTANT, *coming])
+            self._look_ahead()
             if done:
                 await self._set_clock(done[-1])
-            previous = done[-1] if done else FIRST_INSTANT
-            coming = instants[len(done) :]
-            for number, instant in enumerate(coming):
-                following = coming[number + 1] if number + 1 < len(coming) else None
-                await self._step(previous, instant, following)
-                previous = instant
-                self._progress(Progress(instant, len(done) + number + 1, len(instants)))
+            else:
+                await self._publish()
+            for number, instant in enumerate(coming, len(done) + 1):
+                if self._unsettled:
+                    await self._settle_all()
+                await self._set_clock(instant)
+                self._progress(Progress(instant, number, len(instants)))
             self._followers = {}
-            await self._settle(previous)
+            await self._settle_all()
             await self._again(self._release, wall_now() if catch_up else self._history.end)
         except PartitionStopped as stopped:
             raise ReplayError(str(stopped)) from None
         finally:
             await self._close()
 
-    async def _step(self, previous: datetime, instant: datetime, following: datetime | None) -> None:
-        """Publish what is published from one instant to the next, wait for it, and set the clock to the next."""
-        first = previous == FIRST_INSTANT
-        since, until = business_date(previous), business_date(instant)
-        accounts = [a for a in self._history.accounts if a.must_open_by <= until and (first or a.must_open_by > since)]
-        if accounts:
-            await self._again(self._doors.put_accounts, accounts)
-        if not self._history.strangers:
-            self._followers = {service: dict(self._ends) for service in FOLLOWERS}
-        records = (self._ahead or self._window(previous, instant)).records()
-        for start in range(0, len(records), CHUNK):
-            turn = business_date(instant).toordinal()
-            self._ends |= await self._again(self._publisher.send, records[start : start + CHUNK], turn)
-        self._ahead = self._window(instant, following) if following is not None else None
-        if accounts or records or self._unsettled:
-            await self._settle(previous)
-        await self._set_clock(instant)
+    def _look_ahead(self) -> None:
+        span = next(self._spans, None)
+        self._ahead = Window(self._history, *span, self._disturb) if span is not None else None
 
-    def _window(self, since: datetime, until: datetime) -> Window:
-        return Window(self._history.window(since, until), self._disturb)
+    async def _publish(self) -> None:
+        """Open the accounts of the window ahead and publish its events; then the next one is ahead."""
+        window = self._ahead
+        if window is None:
+            return
+        if window.accounts:
+            await self._again(self._doors.put_accounts, window.accounts)
+        if not self._history.strangers:
+            self._ends_of_windows.append(dict(self._ends))
+            self._followers = dict.fromkeys(FOLLOWERS, self._ends_of_windows[0])
+        records = window.records()
+        for start in range(0, len(records), CHUNK):
+            self._ends |= await self._again(self._publisher.send, records[start : start + CHUNK], window.turn)
+        self._unsettled = self._unsettled or bool(window.accounts or records)
+        self._look_ahead()
 
     async def _set_clock(self, instant: datetime) -> None:
-        """Set the clock to S in each service, and wait until what follows has settled; where nothing follows, nothing waits.
+        """Set the clock to S in each service, publish the window after S, and wait until all have run what was due at S.
 
-        What the last services do is settled with the next window: it comes at the same business time, and nothing that reads it
-        publishes anything.
+        What the schedules bring about is settled with that window: it comes at the same business time. Where an event may be the
+        first to name an account, the window waits until all have run: the account may be moved by it.
         """
-        for services in CLOCK_ORDER:
-            await self._again(self._write_clock, services, instant)
-            async with self._waiting(f"clock of {services[0]}"):
-                ran = await self._again(self.settlement.ran_through, services)
-                while min(ran.values()) < instant:
-                    await self._wait(ran)
-                    ran = await self._again(self.settlement.ran_through, services)
-            seen = await self._again(self.settlement.glance, services)
-            if any(row["unsent"] or row["written"] != self._written.get(service) for service, row in seen.items()):
-                self._unsettled = True
-                if services != CLOCK_ORDER[-1]:
-                    await self._settle(instant, services)
+        self._instant = instant
+        await self._again(self._write_clock, (JUDGES,), instant)
+        await self._again(self._write_clock, BESIDE, instant)
+        if not self._history.strangers:
+            await self._publish()
+        await self._wait_until_ran((JUDGES,))
+        if await self._has_written((JUDGES,)):
+            await self._settle((JUDGES, KEEPS_TASKS), (JUDGES,), {JUDGES: {}})
+        await self._again(self._write_clock, (KEEPS_TASKS,), instant)
+        await self._wait_until_ran(self._services)
+        self._unsettled = self._unsettled or await self._has_written(self._services)
+        if self._history.strangers:
+            await self._publish()
 
-    async def _settle(self, instant: datetime, services: Sequence[str] = ()) -> None:
-        """Wait until all has settled.
+    async def _wait_until_ran(self, services: Sequence[str]) -> None:
+        async with self._waiting(f"clock of {len(services)}"):
+            while min((ran := await self._again(self.settlement.ran_through, services)).values()) < self._instant:
+                await self._wait(ran)
+
+    async def _has_written(self, services: Sequence[str]) -> bool:
+        """Say whether any of them has published anything since all had settled."""
+        seen = await self._again(self.settlement.glance, services)
+        return any(row["unsent"] or row["written"] != self._written.get(service) for service, row in seen.items())
+
+    async def _settle_all(self) -> None:
+        self._written = (await self._settle(self._services, self._services, self._followers)).written
+        self._unsettled = False
+
+    async def _settle(self, services: Sequence[str], ran: Sequence[str], followers: Followers) -> Reading:
+        """Wait until all has settled among these services, of which some have to have run at the instant of the clock.
 
         Glances at those who have not read as far as the logs are known to go; the full reading, which alone has the say, is taken
         when there are none left, or when nothing has moved for a while.
         """
-        async with self._waiting("the clock's effects" if services else "a window"):
-            behind = tuple(self._databases)
+        async with self._waiting(f"settling of {len(services)}"):
+            behind = services
             while True:
                 seen = await self._again(self.settlement.glance, behind)
-                behind = tuple(service for service in behind if self._is_behind(service, seen[service]))
+                behind = [service for service in behind if self._is_behind(service, seen[service], followers)]
                 if not behind or (seen == self._seen and time.monotonic() - self._moved_at > QUIET_SECONDS):
-                    reading = await self._again(self.settlement.read)
+                    reading = await self._again(self.settlement.read, services)
                     self._ends = reading.ends
-                    if self.settlement.is_settled(reading, instant, services, self._followers):
-                        self._written, self._unsettled = reading.written, False
-                        return
-                    behind = tuple(self._databases)
+                    if self.settlement.is_settled(reading, self._instant, ran, followers):
+                        return reading
+                    behind = services
                 await self._wait(seen)
 
-    def _is_behind(self, service: str, seen: asyncpg.Record) -> bool:
-        ends, topics = self._followers.get(service, self._ends), self._subscribed[service]
+    def _is_behind(self, service: str, seen: asyncpg.Record, followers: Followers) -> bool:
+        ends, topics = followers.get(service, self._ends), self._subscribed[service]
         return bool(seen["unsent"] or seen["consumed"] < sum(end for (topic, _), end in ends.items() if topic in topics))
 
     @asynccontextmanager
     async def _waiting(self, what: str) -> AsyncIterator[None]:
-        """Begin a wait: rest for a share of what it took of late, and note what it takes now."""
+        """Begin a wait: rest for a share of what it took at the least of late, and note what it takes now."""
         began, took = time.monotonic(), self._took.get(what, 0.0)
         self._pause = POLL_SECONDS
         await self._rest(SURE_SHARE * took)
         yield
-        self._took[what] = took + (time.monotonic() - began - took) / 4
+        takes = time.monotonic() - began
+        self._took[what] = min(takes, took + (takes - took) / FORGETS)
 
     async def _rest(self, seconds: float) -> None:
         """Make the coming window, and sleep for what is left of the time."""

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from shared.clock import SHANGHAI, shanghai
 from shared.db import Database, driver
+from shared.rounds import Rounds
 
 CHANNEL = "crm_clock"
 """The replay driver notifies it after it has set the clock."""
@@ -59,9 +60,10 @@ def daily_instants(after: datetime, until: datetime) -> list[datetime]:
 class Scheduler:
     """Runs the schedules of one service, in their order, at each instant."""
 
-    def __init__(self, database: Database, schedules: Sequence[Schedule]) -> None:
+    def __init__(self, database: Database, schedules: Sequence[Schedule], rounds: Rounds) -> None:
         self._database = database
         self._schedules = schedules
+        self._rounds = rounds
         self._woken = asyncio.Event()
         self._listener: asyncpg.Connection | None = None
         self._holds = False
@@ -91,6 +93,7 @@ class Scheduler:
         for instant in [row["at"]] if row["driven"] else daily_instants(row["through"], row["now"]):
             if instant > row["through"]:
                 await self._run_at(shanghai(instant))
+                self._rounds.end()
 
     async def _run_at(self, instant: datetime) -> None:
         waiting = [schedule for schedule in self._schedules if schedule.run_alone is not None]

@@ -57,11 +57,11 @@ class Settlement:
             "ends": self._read_ends,
         }
 
-    async def read(self) -> Reading:
-        """Read everything, in order. Raises PartitionStopped where a partition waits for a person."""
+    async def read(self, services: Sequence[str] = ()) -> Reading:
+        """Read everything of these services or all, in order. Raises PartitionStopped where a partition waits for a person."""
         reading = Reading()
         for step in self._order:
-            await self._steps[step](reading)
+            await self._steps[step](reading, services)
             if self._between is not None:
                 await self._between(step)
         return reading
@@ -69,7 +69,7 @@ class Settlement:
     def is_settled(
         self, reading: Reading, instant: datetime, services: Sequence[str], followers: Mapping[str, Mapping[Partition, int]]
     ) -> bool:
-        """Say whether the reading shows that all has settled and these services have run up to the instant.
+        """Say whether the reading shows that all it is of has settled and these services have run up to the instant.
 
         `followers` are services that need not have read all, and how far they must have.
         """
@@ -78,8 +78,8 @@ class Settlement:
         return all(
             followers.get(service, reading.ends).get(partition, 0) <= reading.offsets.get((service, partition), 0) <= end
             for partition, end in reading.ends.items()
-            for service, topics in self._subscribed.items()
-            if partition[0] in topics
+            for service in reading.through
+            if partition[0] in self._subscribed[service]
         )
 
     async def ran_through(self, services: Sequence[str] = ()) -> dict[str, datetime]:
@@ -95,11 +95,11 @@ class Settlement:
         rows = await self._each(_GLANCE, services)
         return {service: found[0] for service, found in rows.items()}
 
-    async def _read_schedules(self, reading: Reading) -> None:
-        reading.through = await self.ran_through()
+    async def _read_schedules(self, reading: Reading, services: Sequence[str]) -> None:
+        reading.through = await self.ran_through(services)
 
-    async def _read_offsets(self, reading: Reading) -> None:
-        for service, rows in (await self._each("SELECT * FROM consumer_offsets")).items():
+    async def _read_offsets(self, reading: Reading, services: Sequence[str]) -> None:
+        for service, rows in (await self._each("SELECT * FROM consumer_offsets", services)).items():
             for row in rows:
                 if row["stopped_reason"] is not None:
                     raise PartitionStopped(
@@ -108,12 +108,12 @@ class Settlement:
                     )
                 reading.offsets[service, (row["topic"], row["partition"])] = row["next_offset"]
 
-    async def _read_outboxes(self, reading: Reading) -> None:
-        for service, rows in (await self._each(_OUTBOX)).items():
+    async def _read_outboxes(self, reading: Reading, services: Sequence[str]) -> None:
+        for service, rows in (await self._each(_OUTBOX, services)).items():
             reading.unsent[service] = rows[0]["unsent"]
             reading.written[service] = rows[0]["written"]
 
-    async def _read_ends(self, reading: Reading) -> None:
+    async def _read_ends(self, reading: Reading, _: Sequence[str]) -> None:
         reading.ends = await (await self._ends()).read(self._topics)
 
     async def _each(self, statement: str, services: Sequence[str] = ()) -> dict[str, list[asyncpg.Record]]:

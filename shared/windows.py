@@ -7,7 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
+from shared.clock import business_date
 from shared.events.envelope import Event, headers_for
+from shared.events.fields import FIRST_INSTANT
+from shared.history.folder import History
 from shared.ids import natural_id_text
 from shared.kafka import Message
 
@@ -18,11 +21,14 @@ Disturbance = Callable[[list[Dated]], Iterable[Dated]]
 
 
 class Window:
-    """The records of one window, made bit by bit."""
+    """What happens from one instant to the next: the accounts that begin, and the records, made bit by bit."""
 
-    def __init__(self, events: Iterator[Dated], disturb: Disturbance) -> None:
+    def __init__(self, history: History, since: datetime, until: datetime, disturb: Disturbance) -> None:
+        first, begun, ends = since == FIRST_INSTANT, business_date(since), business_date(until)
+        self.accounts = [a for a in history.accounts if a.must_open_by <= ends and (first or a.must_open_by > begun)]
+        self.turn = ends.toordinal()
         self._messages: list[Message] = []
-        self._making = self._make(events, disturb)
+        self._making = self._make(history.window(since, until), disturb)
 
     def work(self, seconds: float) -> bool:
         """Make records for about so long. False: all are made."""

@@ -10,6 +10,7 @@ from shared.consumer import Consumer, Dispatcher, Subscription
 from shared.db import Database
 from shared.observability import bus_check, lag_check
 from shared.probes import probes
+from shared.rounds import Rounds
 from shared.scheduler import Schedule, Scheduler
 from shared.settings import Settings
 
@@ -24,21 +25,24 @@ class Worker:
     """The two doors of a service that nobody knocks at: something happened, time passed.
 
     `background` is work that people ask for and do not wait for: each runs for ever beside the doors, on the worker's database.
+    A service that `follows` is waited for by no other: while a replay drives the clock, it reads in large batches (decision 44).
     """
 
     service: str
     subscriptions: Sequence[Subscription]
     schedules: Sequence[Schedule]
     background: Sequence[Background] = ()
+    follows: bool = False
 
     async def run(self, settings: Settings) -> None:
         """Work until SIGTERM or SIGINT; every wait is bounded."""
         database = Database(self.service, settings.database_url(self.service), "worker")
         await database.open()
-        dispatcher = Dispatcher(self.service, self.subscriptions)
+        dispatcher, rounds = Dispatcher(self.service, self.subscriptions), Rounds()
+        consumer = Consumer(database, dispatcher, settings.bootstrap(), settings.slot, rounds, self.follows)
         tasks = [
-            asyncio.create_task(Consumer(database, dispatcher, settings.bootstrap(), settings.slot).run(), name="consumer"),
-            asyncio.create_task(Scheduler(database, (*self.schedules, *HOUSEKEEPING)).run(), name="scheduler"),
+            asyncio.create_task(consumer.run(), name="consumer"),
+            asyncio.create_task(Scheduler(database, (*self.schedules, *HOUSEKEEPING), rounds).run(), name="scheduler"),
             *(asyncio.create_task(_held(work, database), name=work.__name__) for work in self.background),
         ]
         checks = {"lag": lag_check(self.service, settings.lag_limit), "bus": bus_check(settings.bootstrap())}

@@ -31,6 +31,7 @@ from shared.events.shipments import Destination, Origin, ShipmentStatusChanged
 from shared.events.tickets import TicketOpened
 from shared.events.tiering import Assist, MovementDetected
 from shared.ids import natural_id
+from shared.rounds import Rounds
 from shared.scheduler import Scheduler
 from tests.deliveries import deliver
 
@@ -205,7 +206,7 @@ async def tiering_world(database: Database, client: httpx2.AsyncClient, operator
     for month in (2, 3, 4):
         async with database.transaction() as session:
             await session.execute(text("UPDATE business_clock SET at = :at"), {"at": at(f"2018-{month:02}-01", "00:30:00")})
-        await Scheduler(database, SCHEDULES).run_due()
+        await Scheduler(database, SCHEDULES, Rounds()).run_due()
 
 
 async def retention_world(database: Database, client: httpx2.AsyncClient, operator: dict[str, str]) -> None:

@@ -41,7 +41,9 @@ class Sight:
             self.parcel = min(self.parcel or parcel, parcel)
 
 
-_KNOWN = "SELECT account_no FROM settlement_accounts WHERE account_no = ANY($1::text[]) AND NOT provisional"
+_KNOWN = """
+SELECT s.account_no FROM settlement_accounts s JOIN unnest($1::text[]) AS k (account_no) ON s.account_no = k.account_no
+WHERE NOT s.provisional"""
 
 _LEARN = """
 INSERT INTO settlement_accounts AS s

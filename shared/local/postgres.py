@@ -29,6 +29,7 @@ SETTINGS = {
     "shared_buffers": "256MB",
     "max_wal_size": "2GB",
     "jit": "off",
+    "autovacuum_naptime": "15s",  # a replay fills tables from nothing: what is planned without statistics reads them whole
     "TimeZone": "UTC",
     "log_line_prefix": "%m [%p] %d ",
 }

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
@@ -24,6 +25,7 @@ from shared.events.envelope import headers_for
 from shared.kafka import EndOffsets, Message, Publisher, create_topics
 from shared.local.kafka import Kafka
 from shared.parked import list_parked, read, record_of
+from shared.rounds import Rounds
 from tests.deliveries import deliver
 
 START = datetime(2018, 1, 1, tzinfo=SHANGHAI)
@@ -67,9 +69,11 @@ async def keep(session: AsyncSession, deliveries: Sequence[Delivery[ShipmentStat
 
 
 @asynccontextmanager
-async def consuming(database: Database, bootstrap: str, slot: str = "1") -> AsyncIterator[asyncio.Task[None]]:
+async def consuming(
+    database: Database, bootstrap: str, slot: str = "1", rounds: Rounds | None = None, follows: bool = False
+) -> AsyncIterator[asyncio.Task[None]]:
     dispatcher = Dispatcher("tickets", [Subscription(ShipmentStatusChanged, keep)])
-    task = asyncio.create_task(Consumer(database, dispatcher, bootstrap, slot).run())
+    task = asyncio.create_task(Consumer(database, dispatcher, bootstrap, slot, rounds or Rounds(), follows).run())
     try:
         yield task
     finally:
@@ -301,3 +305,60 @@ async def test_a_batch_beyond_the_fence_applies_nothing_and_seeks_back(
     async with consuming(kernel_db, kafka):
         await until(kernel_db, begun + len(names))
     assert sorted(await arrivals(kernel_db)) == sorted(names)
+
+
+async def stand(database: Database, at: datetime, through: datetime, driven: bool = True) -> None:
+    """Let the clock stand at an instant, and schedules have run through another."""
+    async with database.transaction() as session:
+        await session.execute(
+            text("INSERT INTO business_clock (at, driven, history, wall_at) VALUES (:at, :driven, 'h', clock_timestamp())"),
+            {"at": at, "driven": driven},
+        )
+        await session.execute(text("INSERT INTO schedule_state (through) VALUES (:through)"), {"through": through})
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["same process", "another process"])
+async def test_events_wait_for_the_schedules_of_a_driven_clock(kernel_db: Database, kafka: str, begun: int, told: bool) -> None:
+    """What was published after S is not seen by what runs at S; nothing is lost or applied twice by the waiting."""
+    await stand(kernel_db, START + timedelta(days=1), START)
+    names, rounds, publisher = [f"H{n}" for n in range(40)], Rounds(), Publisher(kafka)
+    await publisher.send([message(scan(name)) for name in names])
+    async with consuming(kernel_db, kafka, rounds=rounds):
+        await asyncio.sleep(2.5)  # more than it takes to be assigned the partitions and to look several times
+        assert await arrivals(kernel_db) == []
+        assert await fences(kernel_db) == begun
+        async with kernel_db.transaction() as session:
+            await session.execute(text("UPDATE schedule_state SET through = :at"), {"at": START + timedelta(days=1)})
+        if told:
+            rounds.end()
+        await until(kernel_db, begun + len(names))
+    await publisher.close()
+    assert sorted(await arrivals(kernel_db)) == sorted(names)
+
+
+async def test_a_clock_that_nobody_drives_holds_nothing_back(kernel_db: Database, kafka: str, begun: int) -> None:
+    await stand(kernel_db, START + timedelta(days=1), START, driven=False)
+    publisher = Publisher(kafka)
+    await publisher.send([message(scan("FREE"))])
+    async with consuming(kernel_db, kafka):
+        await until(kernel_db, begun + 1)
+    await publisher.close()
+
+
+async def test_a_follower_reads_in_large_batches_while_the_clock_is_driven(kernel_db: Database, kafka: str, begun: int) -> None:
+    await stand(kernel_db, START, START)
+    names, publisher = [f"F{n}" for n in range(60)], Publisher(kafka)
+    async with consuming(kernel_db, kafka, follows=True):
+        await publisher.send([message(scan("FIRST"))], turn=0)
+        await until(kernel_db, begun + 1)
+        began = time.monotonic()
+        for name in names:
+            await publisher.send([message(scan(name))], turn=0)
+            await asyncio.sleep(0.02)
+        await until(kernel_db, begun + 1 + len(names))
+        took = time.monotonic() - began
+    await publisher.close()
+    async with kernel_db.transaction() as session:
+        batches = (await session.execute(text("SELECT count(DISTINCT xmin::text) FROM arrivals"))).scalar_one()
+    assert batches <= 3 + took / consumer.GATHER_SECONDS
+    assert sorted(await arrivals(kernel_db)) == sorted(["FIRST", *names])

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import combinations_with_replacement
 
 import asyncpg
@@ -141,7 +141,7 @@ async def test_other_orders_are_too_early(kernel_db: Database, kafka: str, order
 async def test_a_follower_may_read_on_but_not_for_ever() -> None:
     shared, own = ("freight.events", 0), ("customer.events", 0)
     settlement = Settlement({}, EndOffsets, {"tiering": ["freight.events"], "customer": ["freight.events", "customer.events"]})
-    reading = Reading(unsent={"tiering": 0, "customer": 0}, ends={shared: 10, own: 3})
+    reading = Reading({"tiering": NOW, "customer": NOW}, unsent={"tiering": 0, "customer": 0}, ends={shared: 10, own: 3})
     reading.offsets = {("tiering", shared): 10, ("customer", shared): 7, ("customer", own): 3}
 
     def settled(followers: dict[str, dict[tuple[str, int], int]]) -> bool:
@@ -158,3 +158,23 @@ async def test_a_follower_may_read_on_but_not_for_ever() -> None:
     assert not settled({"customer": {shared: 7, own: 3}}), "the others are waited for"
     reading.offsets["tiering", shared], reading.unsent["customer"] = 10, 1
     assert not settled({"customer": {shared: 7, own: 3}}), "what it says is waited for, too"
+
+
+async def test_some_may_have_settled_before_all_have() -> None:
+    """What tiering's schedules brought about is read by retention while tiering still reads what was charged after them."""
+    charged, found = ("freight.events", 0), ("tiering.events", 0)
+    settlement = Settlement({}, EndOffsets, {"tiering": ["freight.events"], "retention": ["tiering.events"], "customer": []})
+    reading = Reading({"tiering": NOW, "retention": NOW - timedelta(days=1)}, unsent={"tiering": 0, "retention": 0})
+    reading.ends = {charged: 10, found: 4}
+    reading.offsets = {("tiering", charged): 7, ("retention", found): 4}
+
+    def settled() -> bool:
+        return settlement.is_settled(reading, NOW, ["tiering"], {"tiering": {}})
+
+    assert settled(), "the others are not asked"
+    reading.offsets["retention", found] = 3
+    assert not settled(), "retention has still to read a movement"
+    reading.offsets["retention", found], reading.unsent["tiering"] = 4, 1
+    assert not settled(), "a movement has not been sent yet"
+    reading.unsent["tiering"], reading.through["tiering"] = 0, NOW - timedelta(days=1)
+    assert not settled(), "tiering's schedules have not run"

@@ -18,6 +18,7 @@ from shared.directory import Unit, apply_accounts, apply_units
 from shared.events.customer import AccountAssigned, AccountState, Membership
 from shared.events.envelope import Rejected
 from shared.events.freight import FreightCharged
+from shared.rounds import Rounds
 from shared.scheduler import Scheduler
 from tests.deliveries import deliver
 
@@ -103,7 +104,7 @@ class World:
         """Let business time pass to an instant, at which the schedules run."""
         async with self.db.transaction() as session:
             await session.execute(text("UPDATE business_clock SET at = :at"), {"at": at(day, time)})
-        await Scheduler(self.db, SCHEDULES).run_due()
+        await Scheduler(self.db, SCHEDULES, Rounds()).run_due()
 
     async def run_days(self, first: str, last: str) -> None:
         """Let every day pass, both included."""
