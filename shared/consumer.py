@@ -46,7 +46,6 @@ STUCK_SECONDS = 120
 PARKED_EVERY = 10
 HELD_SECONDS = 0.5
 """The scheduler may run in another process, which tells nobody when it is done."""
-GATHER_SECONDS = 0.5
 COLLECT_AFTER = 50_000
 """Objects after which Python looks for cycles: a batch is some 25,000 that live and die together, and none is in a cycle."""
 
@@ -138,7 +137,6 @@ class Applier:
         self._sought = False
         self.next_offset: int | None = None
         self.stopped = False
-        self.is_driven = False
         self.alive_at = time.monotonic()
 
     async def apply(self, records: Sequence[Any]) -> None:
@@ -188,7 +186,6 @@ class Applier:
         async with self._database.transaction() as session:
             connection = await driver(session)
             fence, held = await connection.fetchrow(_FENCE, topic, number)
-            self.is_driven = held is not None
             if held:
                 raise HeldError
             await self._check_place(batch.records[0].offset, fence)
@@ -281,13 +278,10 @@ async def start_offsets(database: Database, reader: Reader, partitions: Sequence
 class Consumer:
     """Fetches from all partitions that are ours and applies each partition's batches one after the other."""
 
-    def __init__(
-        self, database: Database, dispatcher: Dispatcher, bootstrap: str, slot: str, rounds: Rounds, follows: bool = False
-    ) -> None:
+    def __init__(self, database: Database, dispatcher: Dispatcher, bootstrap: str, slot: str, rounds: Rounds) -> None:
         self._database = database
         self._dispatcher = dispatcher
         self._rounds = rounds
-        self._follows = follows
         self._reader = Reader(bootstrap, database.service, slot, dispatcher.topics, self._seek)
         self._appliers: dict[Partition, Applier] = {}
         self._applying: dict[Partition, asyncio.Task[None]] = {}
@@ -300,7 +294,6 @@ class Consumer:
         monitors = asyncio.create_task(self._tell_monitors(), name="monitors")
         try:
             while True:
-                await self._gather()
                 await self._fetch()
         finally:
             tasks = [monitors, *self._applying.values()]
@@ -308,14 +301,6 @@ class Consumer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._reader.stop()
-
-    async def _gather(self) -> None:
-        """Let events gather where a replay drives the clock and nobody waits for this service: a few large batches cost less."""
-        if self._follows and any(applier.is_driven for applier in self._appliers.values()):
-            await asyncio.sleep(GATHER_SECONDS)
-            if self._applying:
-                await asyncio.wait(self._applying.values(), timeout=GATHER_SECONDS)
-                self._forget_applied()
 
     async def _fetch(self) -> None:
         """Fetch once from the partitions that are not being applied; ends early when one of those is done."""

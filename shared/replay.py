@@ -42,7 +42,7 @@ FOLLOWERS = frozenset({"customer"})
 """They show what the others say, and of what they read they say nothing but which accounts are new. Where each account is opened
 before an event names it, the clocks do not wait for them until they are so many windows behind."""
 WINDOWS_BEHIND = 15
-"""Large batches cost them less; a person who looks during a replay sees the page of some days ago."""
+"""Days on which they read more are made up for on others; who looks during a replay sees the page of some days ago at most."""
 STALLED_SECONDS = 60
 POLL_SECONDS, LONGEST_POLL_SECONDS = 0.002, 0.015
 """A quiet day settles in milliseconds; while a busy one does, asking often would only take its processor time."""

@@ -25,21 +25,19 @@ class Worker:
     """The two doors of a service that nobody knocks at: something happened, time passed.
 
     `background` is work that people ask for and do not wait for: each runs for ever beside the doors, on the worker's database.
-    A service that `follows` is waited for by no other: while a replay drives the clock, it reads in large batches (decision 44).
     """
 
     service: str
     subscriptions: Sequence[Subscription]
     schedules: Sequence[Schedule]
     background: Sequence[Background] = ()
-    follows: bool = False
 
     async def run(self, settings: Settings) -> None:
         """Work until SIGTERM or SIGINT; every wait is bounded."""
         database = Database(self.service, settings.database_url(self.service), "worker")
         await database.open()
         dispatcher, rounds = Dispatcher(self.service, self.subscriptions), Rounds()
-        consumer = Consumer(database, dispatcher, settings.bootstrap(), settings.slot, rounds, self.follows)
+        consumer = Consumer(database, dispatcher, settings.bootstrap(), settings.slot, rounds)
         tasks = [
             asyncio.create_task(consumer.run(), name="consumer"),
             asyncio.create_task(Scheduler(database, (*self.schedules, *HOUSEKEEPING), rounds).run(), name="scheduler"),

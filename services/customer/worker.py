@@ -4,4 +4,4 @@ from services.customer.schedules import SCHEDULES
 from services.customer.subscriptions import SUBSCRIPTIONS
 from shared.worker import Worker
 
-WORKER = Worker("customer", SUBSCRIPTIONS, SCHEDULES, follows=True)
+WORKER = Worker("customer", SUBSCRIPTIONS, SCHEDULES)

@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
@@ -70,10 +69,10 @@ async def keep(session: AsyncSession, deliveries: Sequence[Delivery[ShipmentStat
 
 @asynccontextmanager
 async def consuming(
-    database: Database, bootstrap: str, slot: str = "1", rounds: Rounds | None = None, follows: bool = False
+    database: Database, bootstrap: str, slot: str = "1", rounds: Rounds | None = None
 ) -> AsyncIterator[asyncio.Task[None]]:
     dispatcher = Dispatcher("tickets", [Subscription(ShipmentStatusChanged, keep)])
-    task = asyncio.create_task(Consumer(database, dispatcher, bootstrap, slot, rounds or Rounds(), follows).run())
+    task = asyncio.create_task(Consumer(database, dispatcher, bootstrap, slot, rounds or Rounds()).run())
     try:
         yield task
     finally:
@@ -343,22 +342,3 @@ async def test_a_clock_that_nobody_drives_holds_nothing_back(kernel_db: Database
     async with consuming(kernel_db, kafka):
         await until(kernel_db, begun + 1)
     await publisher.close()
-
-
-async def test_a_follower_reads_in_large_batches_while_the_clock_is_driven(kernel_db: Database, kafka: str, begun: int) -> None:
-    await stand(kernel_db, START, START)
-    names, publisher = [f"F{n}" for n in range(60)], Publisher(kafka)
-    async with consuming(kernel_db, kafka, follows=True):
-        await publisher.send([message(scan("FIRST"))], turn=0)
-        await until(kernel_db, begun + 1)
-        began = time.monotonic()
-        for name in names:
-            await publisher.send([message(scan(name))], turn=0)
-            await asyncio.sleep(0.02)
-        await until(kernel_db, begun + 1 + len(names))
-        took = time.monotonic() - began
-    await publisher.close()
-    async with kernel_db.transaction() as session:
-        batches = (await session.execute(text("SELECT count(DISTINCT xmin::text) FROM arrivals"))).scalar_one()
-    assert batches <= 3 + took / consumer.GATHER_SECONDS
-    assert sorted(await arrivals(kernel_db)) == sorted(["FIRST", *names])
