@@ -11,7 +11,7 @@ import gc
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -46,6 +46,7 @@ STUCK_SECONDS = 120
 PARKED_EVERY = 10
 HELD_SECONDS = 0.5
 """The scheduler may run in another process, which tells nobody when it is done."""
+GATHER_SECONDS = 1.0
 COLLECT_AFTER = 50_000
 """Objects after which Python looks for cycles: a batch is some 25,000 that live and die together, and none is in a cycle."""
 
@@ -285,6 +286,10 @@ class Consumer:
         self._reader = Reader(bootstrap, database.service, slot, dispatcher.topics, self._seek)
         self._appliers: dict[Partition, Applier] = {}
         self._applying: dict[Partition, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
+        """Held by the batch that is applied while nobody waits: one at a time, and the other processor is for the others."""
+        self._more = False
+        """The last fetch was full: there is more where it came from."""
 
     async def run(self) -> None:
         """Consume until cancelled; the process is set up for objects that come and go in batches."""
@@ -294,6 +299,7 @@ class Consumer:
         monitors = asyncio.create_task(self._tell_monitors(), name="monitors")
         try:
             while True:
+                await self._gather()
                 await self._fetch()
         finally:
             tasks = [monitors, *self._applying.values()]
@@ -301,6 +307,15 @@ class Consumer:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._reader.stop()
+
+    async def _gather(self) -> None:
+        """Let events gather as long as nobody waits: a few large batches cost less than many small ones."""
+        awaited = self._rounds.awaited()
+        if self._more or awaited.is_set():
+            return
+        with suppress(TimeoutError):
+            await asyncio.wait_for(awaited.wait(), GATHER_SECONDS)
+        self._forget_applied()
 
     async def _fetch(self) -> None:
         """Fetch once from the partitions that are not being applied; ends early when one of those is done."""
@@ -313,9 +328,14 @@ class Consumer:
         await asyncio.wait([fetching])
         self._forget_applied()
         if not fetching.cancelled():
+            self._more = sum(map(len, fetching.result().values())) >= BATCH
             for partition, records in fetching.result().items():
-                applying = self._applier(partition).apply(records)
+                applying = self._apply(self._applier(partition), records)
                 self._applying[partition] = asyncio.create_task(applying, name=str(partition))
+
+    async def _apply(self, applier: Applier, records: Sequence[Any]) -> None:
+        async with nullcontext() if self._rounds.awaited().is_set() else self._turn:
+            await applier.apply(records)
 
     def _forget_applied(self) -> None:
         """Make way for the next batch where one is done; end the process where one hangs."""

@@ -143,12 +143,16 @@ class HotReads:
 
 async def driver(session: AsyncSession) -> asyncpg.Connection:
     """Return the driver's connection inside the session's transaction, for set-based SQL with arrays."""
+    known: asyncpg.Connection | None = session.info.get("driver")
+    if known is not None and known.is_in_transaction():
+        return known
     adapter = await (await session.connection()).get_raw_connection()
     raw = adapter.driver_connection
     assert isinstance(raw, asyncpg.Connection)
     if not raw.is_in_transaction():
         # SQLAlchemy begins with its first statement. A `SELECT 1` for that alone was a third of a small transaction's time.
         await cast(Any, adapter.dbapi_connection)._start_transaction()
+    session.info["driver"] = raw
     return raw
 
 
@@ -213,6 +217,7 @@ class Database:
             yield session
             for hook in session.info.pop("before_commit", ()):
                 await hook(session)
+            session.info.pop("driver", None)
             await session.commit()
 
 

@@ -14,7 +14,7 @@ import gc
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -30,7 +30,7 @@ from shared.events.fields import FIRST_INSTANT
 from shared.history.folder import History
 from shared.history.organisation import Account, Unit
 from shared.kafka import EndOffsets, Partition, Publisher
-from shared.scheduler import CHANNEL, DAILY_AT, daily_instants
+from shared.scheduler import CHANNEL, DAILY_AT, ROUNDS_CHANNEL, UNHURRIED, daily_instants
 from shared.settlement import PartitionStopped, Reading, Settlement
 from shared.windows import Disturbance, Window
 
@@ -41,11 +41,15 @@ BESIDE = ("customer", "tickets")
 FOLLOWERS = frozenset({"customer"})
 """They show what the others say, and of what they read they say nothing but which accounts are new. Where each account is opened
 before an event names it, the clocks do not wait for them until they are so many windows behind."""
-WINDOWS_BEHIND = 15
-"""Days on which they read more are made up for on others; who looks during a replay sees the page of some days ago at most."""
+WINDOWS_BEHIND = 40
+"""They read in large batches; who looks during a replay sees the page of some weeks ago at most, and usually of ten days."""
 STALLED_SECONDS = 60
 POLL_SECONDS, LONGEST_POLL_SECONDS = 0.002, 0.015
 """A quiet day settles in milliseconds; while a busy one does, asking often would only take its processor time."""
+TOLD_SECONDS = 0.2
+"""Schedulers say when they are done; asking is for what an outage has swallowed."""
+SLICE_SECONDS = 0.002
+"""So long the coming window is made before anybody is listened to."""
 CHUNK = 20_000
 """Records sent at once: every sending has its time limit."""
 SURE_SHARE = 0.5
@@ -142,6 +146,8 @@ class Replay:
         self._followers: dict[str, dict[Partition, int]] = {}
         """How far those must have read who need not have read all."""
         self._ends_of_windows: deque[dict[Partition, int]] = deque(maxlen=WINDOWS_BEHIND)
+        self._ran = asyncio.Event()
+        """Some scheduler has said that it is done."""
         self._instant = FIRST_INSTANT
         """Where the clocks stand."""
         self._unsettled = True
@@ -223,9 +229,13 @@ class Replay:
             await self._publish()
 
     async def _wait_until_ran(self, services: Sequence[str]) -> None:
-        async with self._waiting(f"clock of {len(services)}"):
-            while min((ran := await self._again(self.settlement.ran_through, services)).values()) < self._instant:
-                await self._wait(ran)
+        while True:
+            self._ran.clear()
+            ran = await self._again(self.settlement.ran_through, services)
+            if min(ran.values()) >= self._instant:
+                return
+            self._note(ran)
+            await self._rest(TOLD_SECONDS, self._ran)
 
     async def _has_written(self, services: Sequence[str]) -> bool:
         """Say whether any of them has published anything since all had settled."""
@@ -269,23 +279,30 @@ class Replay:
         takes = time.monotonic() - began
         self._took[what] = min(takes, took + (takes - took) / FORGETS)
 
-    async def _rest(self, seconds: float) -> None:
-        """Make the coming window, and sleep for what is left of the time."""
+    async def _rest(self, seconds: float, woken: asyncio.Event | None = None) -> None:
+        """Make the coming window, and sleep for what is left of the time, or until woken."""
         until = time.monotonic() + seconds
-        if self._ahead is not None:
-            self._ahead.work(seconds)
-        await asyncio.sleep(max(0.0, until - time.monotonic()))
+        while self._ahead is not None and self._ahead.work(min(SLICE_SECONDS, until - time.monotonic())):
+            await asyncio.sleep(0)
+            if time.monotonic() >= until or (woken is not None and woken.is_set()):
+                return
+        with suppress(TimeoutError):
+            await asyncio.wait_for((woken or asyncio.Event()).wait(), max(0.0, until - time.monotonic()))
 
     async def _wait(self, seen: object) -> None:
-        """Wait a little; end the replay when nothing at all has moved for a minute."""
+        """Wait a little before it is asked again."""
+        self._note(seen)
+        await self._rest(self._pause)
+        self._pause = min(self._pause * 1.5, LONGEST_POLL_SECONDS)
+
+    def _note(self, seen: object) -> None:
+        """Note what was seen; end the replay when nothing at all has moved for a minute."""
         if seen != self._seen:
             self._seen, self._moved_at = seen, time.monotonic()
         elif time.monotonic() - self._moved_at > STALLED_SECONDS:
             raise ReplayError(
                 f"the replay has not moved for {STALLED_SECONDS} s (see the logs under .local/); start again to go on from there"
             )
-        await self._rest(self._pause)
-        self._pause = min(self._pause * 1.5, LONGEST_POLL_SECONDS)
 
     async def _again(self, ask: Callable[..., Awaitable[T]], *args: Any) -> T:
         """Ask until it is answered: servers and services may be away for a while. Everything asked may be asked twice."""
@@ -304,8 +321,9 @@ class Replay:
     async def _write_clock(self, services: Sequence[str], instant: datetime) -> None:
         async def write(service: str) -> None:
             connection = await self._connected(service)
-            await connection.execute(_SET_CLOCK, instant)
+            await connection.execute(_SET_CLOCK, instant, UNHURRIED if service in FOLLOWERS and unhurried else "")
 
+        unhurried = self._ahead is not None and not self._history.strangers  # after the last window everybody is waited for
         await asyncio.gather(*(write(service) for service in services))
 
     async def _read_clock(self) -> datetime | None:
@@ -332,6 +350,7 @@ class Replay:
         connection = self._connections.get(service)
         if connection is None or connection.is_closed():
             connection = self._connections[service] = await self._databases[service].connect()
+            await connection.add_listener(ROUNDS_CHANNEL, lambda *_: self._ran.set())
         return connection
 
     async def _end_offsets(self) -> EndOffsets:
@@ -356,7 +375,7 @@ class Replay:
 
 
 _SET_CLOCK = f"""
-WITH clock AS (UPDATE business_clock SET at = $1 WHERE driven AND at < $1) SELECT pg_notify('{CHANNEL}', '')"""
+WITH clock AS (UPDATE business_clock SET at = $1 WHERE driven AND at < $1) SELECT pg_notify('{CHANNEL}', $2)"""
 _READ_CLOCK = "SELECT at, driven FROM business_clock"
 _RELEASE = f"""
 WITH clock AS (UPDATE business_clock SET at = $1, wall_at = clock_timestamp(), driven = false WHERE driven)

@@ -21,6 +21,10 @@ from shared.rounds import Rounds
 
 CHANNEL = "crm_clock"
 """The replay driver notifies it after it has set the clock."""
+UNHURRIED = "unhurried"
+"""What it says with it to a service for whose reading of events it does not wait."""
+ROUNDS_CHANNEL = "crm_rounds"
+"""The scheduler notifies it when all has run that was due at an instant."""
 DAILY_AT = time(0, 30, tzinfo=SHANGHAI)
 POLL_SECONDS = 1.0
 SCHEDULER_LOCK = 7413
@@ -34,16 +38,17 @@ log = structlog.get_logger(__name__)
 class Schedule:
     """What a service does at an instant S.
 
-    `run(session, instant)` is part of one transaction, whose `session.info["instant"]` says so. `run_alone(database, instant,
-    record)` opens its own and calls
-    `await record(session)` in the one that holds its effects (False: it ran already); it is called only where
-    `due(session, instant)`.
+    `run(session, instant)` is part of one transaction, whose `session.info["instant"]` says so; `beside` the others where it
+    neither reads nor writes what they write: then it has a transaction of its own at the same time. `run_alone(database,
+    instant, record)` opens its own before all these and calls `await record(session)` in the one that holds its effects
+    (False: it ran already); it is called only where `due(session, instant)`.
     """
 
     name: str
     run: Callable[[AsyncSession, datetime], Awaitable[None]] | None = None
     run_alone: Callable[[Database, datetime, Record], Awaitable[None]] | None = None
     due: Callable[[AsyncSession, datetime], Awaitable[bool]] | None = None
+    beside: bool = False
 
 
 def daily_instants(after: datetime, until: datetime) -> list[datetime]:
@@ -103,13 +108,20 @@ class Scheduler:
                     del waiting[0]
             if waiting:
                 await self._run_alone(waiting.pop(0), instant)
+        together = [schedule for schedule in self._schedules if schedule.run is not None]
+        beside = [schedule for schedule in together if schedule.beside]
+        if beside:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._run([schedule for schedule in together if not schedule.beside], instant))
+                for schedule in beside:
+                    group.create_task(self._run([schedule], instant))
         async with self._database.transaction() as session:
-            session.info["instant"] = instant
-            new = await _record_runs(session, [schedule.name for schedule in self._schedules if schedule.run], instant)
-            for schedule in self._schedules:
-                if schedule.run is not None and schedule.name in new:
-                    await schedule.run(session, instant)
+            await _run_new(session, [] if beside else together, instant)
             await (await driver(session)).execute(_THROUGH, instant)
+
+    async def _run(self, schedules: Sequence[Schedule], instant: datetime) -> None:
+        async with self._database.transaction() as session:
+            await _run_new(session, schedules, instant)
 
     async def _run_alone(self, schedule: Schedule, instant: datetime) -> None:
         async def record(session: AsyncSession) -> bool:
@@ -122,13 +134,18 @@ class Scheduler:
         """Hold the service's scheduler lock on the listening connection, and listen to the clock."""
         if self._listener is None or self._listener.is_closed():
             listener = await self._database.connect()
-            await listener.add_listener(CHANNEL, lambda *_: self._woken.set())
+            await listener.add_listener(CHANNEL, self._hear)
             self._listener, self._holds = listener, False
+            self._rounds.hurry(somebody_waits=True)
             async with self._database.transaction() as session:
                 await session.execute(text("INSERT INTO schedule_state (through) VALUES (business_now()) ON CONFLICT DO NOTHING"))
         if not self._holds:
             self._holds = await self._listener.fetchval("SELECT pg_try_advisory_lock($1)", SCHEDULER_LOCK)
         return self._holds
+
+    def _hear(self, _connection: object, _pid: int, _channel: str, said: object) -> None:
+        self._rounds.hurry(somebody_waits=said != UNHURRIED)
+        self._woken.set()
 
     async def _sleep(self) -> None:
         try:
@@ -150,6 +167,15 @@ async def _record_runs(session: AsyncSession, names: Sequence[str], instant: dat
     return {row["schedule"] for row in found}
 
 
+async def _run_new(session: AsyncSession, schedules: Sequence[Schedule], instant: datetime) -> None:
+    """Run those that have not run at an instant, in their order, and record that they ran."""
+    session.info["instant"] = instant
+    new = await _record_runs(session, [schedule.name for schedule in schedules], instant) if schedules else ()
+    for schedule in schedules:
+        if schedule.run is not None and schedule.name in new:
+            await schedule.run(session, instant)
+
+
 async def _is_due(schedule: Schedule, session: AsyncSession, instant: datetime) -> bool:
     assert schedule.due is not None
     return await schedule.due(session, instant)
@@ -159,7 +185,7 @@ _RECORD_RUNS = (
     "INSERT INTO schedule_runs (schedule, instant) SELECT name, $2 FROM unnest($1::text[]) AS name "
     "ON CONFLICT DO NOTHING RETURNING schedule"
 )
-_THROUGH = "UPDATE schedule_state SET through = $1"
+_THROUGH = f"WITH state AS (UPDATE schedule_state SET through = $1) SELECT pg_notify('{ROUNDS_CHANNEL}', '')"
 _CLOCK = (
     "SELECT coalesce(c.driven, false) AS driven, c.at, business_now() AS now, s.through "
     "FROM schedule_state s LEFT JOIN business_clock c ON true"

@@ -169,12 +169,12 @@ WITH numbers AS (
            coalesce(n.from_share_percent, base.from_share_percent) AS from_share_percent,
            coalesce(n.least_charges, base.least_charges) AS least_charges,
            coalesce(n.raises, base.raises) AS raises, coalesce(n.policy_version, base.policy_version) AS policy_version,
-           coalesce(n.sureness, base.sureness) AS sureness, o.alert_id IS NOT NULL AS stands
+           coalesce(n.sureness, base.sureness) AS sureness, coalesce(o.state = 'open', false) AS stands, o.alert_id
     FROM month_baselines b CROSS JOIN base
          LEFT JOIN month_totals t ON t.account_no = b.account_no AND t.month = $1 AND t.quarter BETWEEN $1 - 62 AND $1
          LEFT JOIN accounts a ON a.account_no = b.account_no
          LEFT JOIN numbers n ON n.rule = base.rule AND n.branch_code = a.branch_code
-         LEFT JOIN radar_alerts o ON o.month = $1 AND o.account_no = b.account_no AND o.rule = base.rule AND o.state = 'open'
+         LEFT JOIN radar_alerts o ON o.month = $1 AND o.account_no = b.account_no AND o.rule = base.rule
     WHERE b.month = $1 AND b.previous_fen > 0
 ), sayable AS MATERIALIZED (
     SELECT * FROM (
@@ -201,7 +201,8 @@ INSERT INTO radar_alerts AS r (
     alert_id, rule, account_no, month, kind, state, raised_on, raised_at, cleared_at, judged_at, previous_fen, to_date_fen,
     expected_fen, expected_to_date_fen, projected_fen, clear_from_fen, season_explained, basis, policy_version, branch_code,
     district_code, unit_code, version)
-SELECT natural_id('radar/' || f.rule || '/' || f.account_no || '/' || to_char($1::date, 'YYYY-MM')), f.rule, f.account_no, $1,
+SELECT coalesce(f.alert_id, natural_id('radar/' || f.rule || '/' || f.account_no || '/' || to_char($1::date, 'YYYY-MM'))), f.rule,
+       f.account_no, $1,
        CASE WHEN f.to_date_fen = 0 THEN 'zero_month' ELSE 'fall_over_half' END,
        CASE WHEN f.on_course THEN 'open' ELSE 'cleared' END, $2::date, $3::timestamptz,
        CASE WHEN NOT f.on_course THEN $3::timestamptz END, $3::timestamptz, f.previous_fen,

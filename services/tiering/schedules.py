@@ -13,7 +13,7 @@ SCHEDULES = (
     Schedule("list-charges", known_charges.list_closed_months),
     Schedule("reports", clock.run),
     Schedule("exports", exports.schedule),
-    Schedule("radar", radar.run),
+    Schedule("radar", radar.run, beside=True),
     Schedule("read_movements", readings.run),
     Schedule("causes", causes.run),
     Schedule("concentration", concentration.run),

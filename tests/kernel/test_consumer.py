@@ -342,3 +342,40 @@ async def test_a_clock_that_nobody_drives_holds_nothing_back(kernel_db: Database
     async with consuming(kernel_db, kafka):
         await until(kernel_db, begun + 1)
     await publisher.close()
+
+
+async def test_events_gather_as_long_as_nobody_waits(
+    kernel_db: Database, kafka: str, begun: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few large batches, one at a time; who begins to wait does not wait for more to gather."""
+    names, rounds, publisher, sizes = [f"G{n}" for n in range(60)], Rounds(), Publisher(kafka), list[int]()
+    at_work = 0
+
+    async def keep_slowly(session: AsyncSession, deliveries: Sequence[Delivery[ShipmentStatusChanged]]) -> None:
+        nonlocal at_work
+        at_work += 1
+        assert at_work == 1
+        sizes.append(len(deliveries))
+        await keep(session, deliveries)
+        await asyncio.sleep(0.05)
+        at_work -= 1
+
+    monkeypatch.setattr(consumer, "GATHER_SECONDS", 3.0)
+    rounds.hurry(somebody_waits=False)
+    dispatcher = Dispatcher("tickets", [Subscription(ShipmentStatusChanged, keep_slowly)])
+    consuming = asyncio.create_task(Consumer(kernel_db, dispatcher, kafka, "1", rounds).run())
+    try:
+        await publisher.send([message(scan("FIRST"))])
+        await until(kernel_db, begun + 1)
+        for name in names[:-1]:
+            await publisher.send([message(scan(name))])
+        await until(kernel_db, begun + len(names))
+        assert len(sizes) <= 6, "59 events in two partitions, sent within some tenths of a second"
+        await publisher.send([message(scan(names[-1]))])
+        rounds.hurry(somebody_waits=True)
+        await until(kernel_db, begun + 1 + len(names), seconds=2)
+    finally:
+        consuming.cancel()
+        await asyncio.gather(consuming, return_exceptions=True)
+        await publisher.close()
+    assert sorted(await arrivals(kernel_db)) == sorted(["FIRST", *names])
