@@ -157,6 +157,7 @@ class Replay:
     async def run(self, catch_up: bool = False) -> None:
         """Replay from where the clock stands to the end, then let the clock go on: from the end, or caught up to the real one.
 
+        What fell due up to the real one has run then, too, and has settled.
         Raises ReplayError when nothing moves for 60 s or a partition has stopped; the next run goes on from there. The process is
         set up for events that come and go by the day.
         """
@@ -182,7 +183,9 @@ class Replay:
                 self._progress(Progress(instant, number, len(instants)))
             self._followers = {}
             await self._settle_all()
-            await self._again(self._release, wall_now() if catch_up else self._history.end)
+            at = wall_now() if catch_up else self._history.end
+            await self._again(self._release, at)
+            await self._catch_up(at)
         except PartitionStopped as stopped:
             raise ReplayError(str(stopped)) from None
         finally:
@@ -227,6 +230,14 @@ class Replay:
         self._unsettled = self._unsettled or await self._has_written(self._services)
         if self._history.strangers:
             await self._publish()
+
+    async def _catch_up(self, at: datetime) -> None:
+        """Wait until what fell due between the end of the history and `at`, which schedulers run by themselves, has settled."""
+        missed = daily_instants(self._history.end, at)
+        if missed:
+            self._instant = missed[-1]
+            await self._wait_until_ran(self._services)
+            await self._settle_all()
 
     async def _wait_until_ran(self, services: Sequence[str]) -> None:
         while True:

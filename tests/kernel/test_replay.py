@@ -4,18 +4,20 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from shared.clock import wall_now
 from shared.db import Database
 from shared.history.folder import History, read_history
 from shared.history.organisation import Account, Unit
 from shared.replay import Progress, Replay, begin, instants_of
 from shared.rounds import Rounds
-from shared.scheduler import CHANNEL, UNHURRIED, Scheduler
+from shared.scheduler import CHANNEL, UNHURRIED, Schedule, Scheduler, daily_instants
 from tests.history.conftest import GOOD_ROW, HEADERS
 
 SERVICES = ("customer", "tiering", "retention", "tickets")
@@ -42,6 +44,31 @@ def history(tmp_path: Path) -> History:
     folder.mkdir()
     (folder / "shipments.csv").write_text(f"{HEADERS['shipments.csv']}\n{GOOD_ROW}\n")
     return read_history(folder, tmp_path / "rejected")
+
+
+async def test_a_replay_that_catches_up_ends_when_what_was_missed_has_run(
+    kernel_db: Database, kafka: str, history: History
+) -> None:
+    """The summary of a simulated history counts what fell due since its end; here that is years."""
+    databases, ran = dict.fromkeys(SERVICES, kernel_db), list[datetime]()
+
+    async def note(session: AsyncSession, instant: datetime) -> None:
+        ran.append(instant)
+
+    await begin(databases, history)
+    scheduling = asyncio.create_task(Scheduler(kernel_db, (Schedule("note", note),), Rounds()).run())
+    before = wall_now()
+    try:
+        async with asyncio.timeout(120):
+            await Replay(databases, kafka, history, Doors(), dict.fromkeys(SERVICES, ())).run(catch_up=True)
+        missed = daily_instants(history.end, before)
+        assert len(missed) > 365
+        assert set(missed) <= set(ran)
+    finally:
+        scheduling.cancel()
+        with suppress(asyncio.CancelledError):
+            await scheduling
+        history.close()
 
 
 @pytest.mark.parametrize("stranger", [False, True], ids=["all are known", "a stranger"])
