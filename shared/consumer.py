@@ -8,6 +8,7 @@ wholly or not at all, and a second owner of the partition applies nothing twice.
 import asyncio
 import faulthandler
 import gc
+import math
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -334,6 +335,7 @@ class Consumer:
                 self._applying[partition] = asyncio.create_task(applying, name=str(partition))
 
     async def _apply(self, applier: Applier, records: Sequence[Any]) -> None:
+        applier.alive_at = math.inf  # whoever waits for a turn does not hang
         async with nullcontext() if self._rounds.awaited().is_set() else self._turn:
             await applier.apply(records)
 

@@ -217,7 +217,7 @@ class Database:
             yield session
             for hook in session.info.pop("before_commit", ()):
                 await hook(session)
-            session.info.pop("driver", None)
+            session.info.pop("driver", None)  # the pool may give it to another transaction now
             await session.commit()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
@@ -367,15 +368,52 @@ async def test_events_gather_as_long_as_nobody_waits(
     try:
         await publisher.send([message(scan("FIRST"))])
         await until(kernel_db, begun + 1)
+        began = time.monotonic()
         for name in names[:-1]:
             await publisher.send([message(scan(name))])
         await until(kernel_db, begun + len(names))
-        assert len(sizes) <= 6, "59 events in two partitions, sent within some tenths of a second"
+        rounds_gathered = 2 + (time.monotonic() - began) / consumer.GATHER_SECONDS
+        assert len(sizes) <= 1 + 2 * rounds_gathered, "two partitions, once per gathering"
+        monkeypatch.setattr(consumer, "GATHER_SECONDS", 90.0)
+        await asyncio.sleep(5)  # what was gathered for 3 s is over, and a fetch that waited for 1 s
         await publisher.send([message(scan(names[-1]))])
         rounds.hurry(somebody_waits=True)
-        await until(kernel_db, begun + 1 + len(names), seconds=2)
+        await until(kernel_db, begun + 1 + len(names))
     finally:
         consuming.cancel()
         await asyncio.gather(consuming, return_exceptions=True)
         await publisher.close()
     assert sorted(await arrivals(kernel_db)) == sorted(["FIRST", *names])
+
+
+async def test_a_batch_that_waits_for_its_turn_does_not_hang(
+    kernel_db: Database, kafka: str, begun: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its partition may have been quiet for longer than a batch may hang."""
+    at_work: list[str] = []
+
+    async def keep_slowly(session: AsyncSession, deliveries: Sequence[Delivery[ShipmentStatusChanged]]) -> None:
+        at_work.append(deliveries[0].event.waybill_no)
+        await keep(session, deliveries)
+        await asyncio.sleep(1.5)
+
+    monkeypatch.setattr(consumer, "GATHER_SECONDS", 0.2)
+    monkeypatch.setattr(consumer, "STUCK_SECONDS", 4.0)
+    rounds, publisher = Rounds(), Publisher(kafka)
+    rounds.hurry(somebody_waits=False)
+    dispatcher = Dispatcher("tickets", [Subscription(ShipmentStatusChanged, keep_slowly)])
+    consuming = asyncio.create_task(Consumer(kernel_db, dispatcher, kafka, "1", rounds).run())
+    try:
+        for turn in (0, 1):
+            await publisher.send([message(scan(f"FIRST{turn}"))], turn=turn)
+        await until(kernel_db, begun + 2)
+        await asyncio.sleep(4.5)
+        for turn in (0, 1):
+            await publisher.send([message(scan(f"LATER{turn}"))], turn=turn)
+        await until(kernel_db, begun + 4)
+        assert not consuming.done()
+        assert sorted(at_work) == ["FIRST0", "FIRST1", "LATER0", "LATER1"]
+    finally:
+        consuming.cancel()
+        await asyncio.gather(consuming, return_exceptions=True)
+        await publisher.close()

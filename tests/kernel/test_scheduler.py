@@ -119,8 +119,9 @@ async def test_the_consumer_is_told_whether_somebody_waits(driven: Database) -> 
 
     scheduling = asyncio.create_task(Scheduler(driven, (note("only"),), rounds).run())
     try:
-        while await through(driven) == START:  # noqa: ASYNC110 - the scheduler listens before it runs anything
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(10):
+            while await through(driven) == START:  # noqa: ASYNC110 - the scheduler listens before it runs anything
+                await asyncio.sleep(0.01)
         assert rounds.awaited().is_set(), "as a rule somebody waits"
         await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, UNHURRIED)
         await until(awaited=False)
