@@ -15,6 +15,7 @@ from tests.tiering.test_standing import desk
 
 __all__ = ["desk"]
 RULES = Radar()
+SEASONS = "SELECT unit_code, season FROM branch_seasons WHERE month = '2018-03-01'"
 
 
 def days(first: str, last: str) -> list[date]:
@@ -111,7 +112,7 @@ async def test_the_statement_judges_what_the_plain_rule_says(world: World) -> No
         for n in range(chance.randrange(4)):
             await world.post(charge(f"{name}-3-{n}", name, chance.choice([1, 2_000, 90_000]), at(f"2018-03-0{n + 1}")))
     await world.run("2018-03-16")
-    season = await world.rows("SELECT unit_code, season FROM branch_seasons WHERE month = '2018-03-01'")
+    season = await world.rows(SEASONS)
     learnt = {row["unit_code"]: radar.season.Season.of(row["season"]) for row in season}
     rows = await world.rows(
         "SELECT b.*, a.branch_code, coalesce(t.amount_fen, 0) AS now FROM month_baselines b JOIN accounts a USING (account_no) "
@@ -138,7 +139,7 @@ async def test_the_statement_judges_at_the_boundaries_as_the_plain_rule_does(mar
     """A fall that the season lets expect, the amount from which all is well, a fall that the season explains: each to the fen."""
     rules = Radar(least_charges=5)
     await march.publish("2018-counted", "2018-03-01", radar={"least_charges": 5})
-    seasons = {row["unit_code"]: row["season"] for row in await march.rows("SELECT unit_code, season FROM branch_seasons")}
+    seasons = {row["unit_code"]: row["season"] for row in await march.rows(SEASONS)}
     fen = {"GOES-ON": 31_000, "STOPS": 5_000, "BACK": 5_000, "EMPTY": 0}
 
     def course(name: str, previous: int, expected: int, charges: int, day: int, to_date: int | None = None) -> radar.Course:
