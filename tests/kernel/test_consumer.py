@@ -395,10 +395,11 @@ async def test_a_batch_that_waits_for_its_turn_does_not_hang(
     async def keep_slowly(session: AsyncSession, deliveries: Sequence[Delivery[ShipmentStatusChanged]]) -> None:
         at_work.append(deliveries[0].event.waybill_no)
         await keep(session, deliveries)
-        await asyncio.sleep(1.5)
+        if at_work[-1].startswith("LATER"):
+            await asyncio.sleep(3)
 
     monkeypatch.setattr(consumer, "GATHER_SECONDS", 0.2)
-    monkeypatch.setattr(consumer, "STUCK_SECONDS", 4.0)
+    monkeypatch.setattr(consumer, "STUCK_SECONDS", 5.0)
     rounds, publisher = Rounds(), Publisher(kafka)
     rounds.hurry(somebody_waits=False)
     dispatcher = Dispatcher("tickets", [Subscription(ShipmentStatusChanged, keep_slowly)])
@@ -407,11 +408,14 @@ async def test_a_batch_that_waits_for_its_turn_does_not_hang(
         for turn in (0, 1):
             await publisher.send([message(scan(f"FIRST{turn}"))], turn=turn)
         await until(kernel_db, begun + 2)
-        await asyncio.sleep(4.5)
+        await asyncio.sleep(5.5)
         for turn in (0, 1):
             await publisher.send([message(scan(f"LATER{turn}"))], turn=turn)
-        await until(kernel_db, begun + 4)
+        applied = asyncio.create_task(until(kernel_db, begun + 4))
+        await asyncio.wait([consuming, applied], return_when=asyncio.FIRST_COMPLETED)
+        applied.cancel()
         assert not consuming.done()
+        assert await fences(kernel_db) == begun + 4
         assert sorted(at_work) == ["FIRST0", "FIRST1", "LATER0", "LATER1"]
     finally:
         consuming.cancel()
