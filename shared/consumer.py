@@ -197,7 +197,8 @@ class Applier:
             handle = self._dispatcher.handle_each if one_by_one else self._dispatcher.handle
             rejected = await handle(session, batch.deliveries)
             refused = {**batch.unreadable, **{r.delivery.offset: r.reason for r in rejected}}
-            breaker, count, stopped = self._breaker.after([record.offset in refused for record in batch.records])
+            are_refused = [record.offset in refused for record in batch.records] if refused else [False] * len(batch.records)
+            breaker, count, stopped = self._breaker.after(are_refused)
             if count < len(batch.records):
                 raise CutError(count)
             if refused:

@@ -5,6 +5,7 @@ Its defaults lose data (acks=1, auto-commit, reset to latest); every one of them
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -180,6 +181,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # the client has 
         self._topics = topics
         self._seek = seek
         self.assigned: set[Partition] = set()
+        self._more_assigned = asyncio.Event()
 
     async def start(self) -> None:
         """Join the group."""
@@ -203,6 +205,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # the client has 
         partitions = [(tp.topic, tp.partition) for tp in assigned]
         await self.seek(partitions)
         self.assigned |= set(partitions)
+        self._more_assigned.set()
 
     async def seek(self, partitions: Sequence[Partition]) -> None:
         """Move to the offsets of record."""
@@ -210,9 +213,14 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc] # the client has 
             self._consumer.seek(TopicPartition(topic, partition), offset)
 
     async def fetch(self, partitions: Sequence[Partition], limit: int, wait_ms: int) -> dict[Partition, list[KafkaRecord]]:
-        """Return the next records of these partitions, at most `limit`; none after the wait or while the broker is away."""
+        """Return the next records of these partitions, at most `limit`; none after the wait or while the broker is away.
+
+        Without partitions it waits for some to be assigned.
+        """
         if not partitions:
-            await asyncio.sleep(wait_ms / 1000)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._more_assigned.wait(), wait_ms / 1000)
+            self._more_assigned.clear()
             return {}
         batches: dict[TopicPartition, list[KafkaRecord]] = {}
         try:

@@ -199,7 +199,8 @@ ON CONFLICT (account_no, month) DO UPDATE SET {column} = EXCLUDED.{column}"""
 _DAYS = """
 SELECT unit_code, day, greatest(0, to_date_fen - coalesce(lag(to_date_fen) OVER days, 0)) AS fen
 FROM branch_paces WHERE day >= $1 AND day < $2
-WINDOW days AS (PARTITION BY unit_code, date_trunc('month', day::timestamp) ORDER BY day)"""
+WINDOW days AS (PARTITION BY unit_code, date_trunc('month', day::timestamp) ORDER BY day)
+ORDER BY unit_code, day"""
 
 _WRITE_SEASONS = """
 INSERT INTO branch_seasons (month, unit_code, season)
@@ -220,7 +221,8 @@ GROUP BY t.account_no, a.branch_code ORDER BY t.account_no"""
 _PACES = """
 SELECT account_no, month, ARRAY[day_7_fen, day_14_fen, day_21_fen] AS to_date FROM month_paces
 WHERE account_no = ANY($1::text[]) AND month >= $2 AND month < $3
-  AND day_7_fen IS NOT NULL AND day_14_fen IS NOT NULL AND day_21_fen IS NOT NULL"""
+  AND day_7_fen IS NOT NULL AND day_14_fen IS NOT NULL AND day_21_fen IS NOT NULL
+ORDER BY account_no, month"""
 
 _WRITE_BASELINES = """
 INSERT INTO month_baselines (month, account_no, expected_fen, expected_charges, previous_fen, leads, basis)

@@ -22,7 +22,7 @@ from shared.consumer import Consumer, Dispatcher, Subscription
 from shared.db import Database, patiently
 from shared.events import Delivery, Rejected, ShipmentStatusChanged, UnitChanged
 from shared.events.envelope import headers_for
-from shared.kafka import EndOffsets, Message, Publisher, create_topics
+from shared.kafka import EndOffsets, Message, Partition, Publisher, Reader, create_topics
 from shared.local.kafka import Kafka
 from shared.parked import list_parked, read, record_of
 from shared.rounds import Rounds
@@ -384,6 +384,20 @@ async def test_events_gather_as_long_as_nobody_waits(
         await asyncio.gather(consuming, return_exceptions=True)
         await publisher.close()
     assert sorted(await arrivals(kernel_db)) == sorted(["FIRST", *names])
+
+
+async def test_whoever_waits_for_records_wakes_when_the_first_partitions_are_assigned(kafka: str) -> None:
+    async def begin(partitions: Sequence[Partition]) -> dict[Partition, int]:
+        return dict.fromkeys(partitions, 0)
+
+    reader = Reader(kafka, "just-started", "1", ["shipment.events"], begin)
+    await reader.start()
+    try:
+        async with asyncio.timeout(60):
+            assert await reader.fetch([], 10, wait_ms=3_600_000) == {}
+        assert {topic for topic, _ in reader.assigned} == {"shipment.events"}
+    finally:
+        await reader.stop()
 
 
 async def test_a_batch_that_waits_for_its_turn_does_not_hang(

@@ -59,7 +59,7 @@ async def test_a_query_publishes_one_event_per_row(kernel_db: Database) -> None:
             session,
             UnitChanged,
             "SELECT 'B' || n AS key, natural_id('b/' || n) AS event_id, json_build_object('n', n) AS data "
-            "FROM generate_series(1, CAST(:upto AS integer)) n",
+            "FROM generate_series(1, CAST(:upto AS integer)) n ORDER BY n",
             {"upto": 3},
         )
     async with kernel_db.transaction() as session:

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.tiering import freight
 from services.tiering.main import app
 from services.tiering.models import ReportRow
 from services.tiering.policies import document
@@ -17,6 +20,7 @@ from services.tiering.rendering.document import Column, Document, Section, Table
 from services.tiering.reports import changes, clock
 from services.tiering.reports.building import assemble
 from services.tiering.reports.documents import digest_of, to_plain
+from services.tiering.schedules import SCHEDULES
 from services.tiering.subscriptions import SUBSCRIPTIONS
 from shared.consumer import Dispatcher
 from shared.db import Database, Scope
@@ -25,6 +29,8 @@ from shared.events.retention import TaskCancelled, TaskDone, TaskOpened, TaskOve
 from shared.events.tickets import TicketOpened, TicketRefuted, TicketResolved
 from shared.ids import natural_id
 from shared.months import parse_month
+from shared.rounds import Rounds
+from shared.scheduler import Schedule, Scheduler
 from shared.settings import Settings
 from tests.conftest import Server
 from tests.deliveries import deliver
@@ -712,6 +718,32 @@ async def test_an_extract_says_whose_tier_or_grade_moved_and_what_the_quarter_sh
     assert {(one["account_no"], one["kind"]) for one in june if one["period"] == "2018-Q2"} >= {
         ("V01", "decliner"), ("K1", "fall"), ("K2", "fall"),
     }  # fmt: skip
+
+
+@pytest.mark.row("T-37")
+async def test_an_extract_leaves_out_what_was_withdrawn_since_the_close(desk, world):
+    """A charge that comes between the close and the day's re-judging takes one movement back and turns another into a fall."""
+    await world.open(*(account(name) for name in ("BACK", "FALLS", "ZERO")))
+    await world.post(*(charge(f"{name}-2", name, 100_000, at("2018-02-10")) for name in ("BACK", "FALLS", "ZERO")))
+    await world.run("2018-03-01")
+
+    async def come_late(session: AsyncSession, instant: datetime) -> None:
+        late = (charge("BACK-3", "BACK", 90_000, at("2018-03-31")), charge("FALLS-3", "FALLS", 10_000, at("2018-03-31")))
+        await freight.post(session, [deliver(one) for one in late])
+
+    close, scores, *others = SCHEDULES
+    await set_clock(world, "2018-04-01", "00:30:00")
+    await Scheduler(world.db, (close, scores, Schedule("late", come_late), *others), Rounds()).run_due()
+    assert await world.movements(("account_no", "revision", "kind", "state")) == [
+        ("BACK", 1, "zero_month", "withdrawn"),
+        ("FALLS", 1, "zero_month", "withdrawn"), ("FALLS", 2, "fall_over_half", "open"),
+        ("ZERO", 1, "zero_month", "open"),
+    ]  # fmt: skip
+    (listed,) = (await desk.get("/v1/extracts?month=2018-03&unit=B1"))["items"]
+    told = (await desk.get(f"/v1/extracts/{listed['extract_id']}"))["content"]["movements"]
+    assert [(one["account_no"], one["kind"]) for one in told if one["period"] == "2018-03"] == [
+        ("FALLS", "fall_over_half"), ("ZERO", "zero_month"),
+    ]  # fmt: skip
 
 
 @pytest.mark.row("T-37", "X-09")

@@ -281,7 +281,7 @@ async def test_a_quarters_charges_say_how_an_account_ships_and_what_it_needs(wor
     await tell(world, "W4", cause_hint="late")
     await tell(world, "W4", TicketRefuted, version=2, cause_hint="late", state="refuted")
     await world.run("2018-04-01")
-    rows = {row["account_no"]: row for row in await world.rows("SELECT * FROM behaviours")}
+    rows = {row["account_no"]: row for row in await world.rows("SELECT * FROM behaviours WHERE quarter = '2018-01-01'")}
     a = rows["A"]
     assert (a["charges"], a["product"], a["product_percent"], a["special_percent"]) == (5, "express", 60, 25)
     assert (a["hour_from"], a["hour_percent"], a["weekday"], a["weekday_percent"]) == (8, 80, 1, 60)

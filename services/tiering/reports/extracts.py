@@ -151,6 +151,7 @@ _BRANCH = text(
     "OR EXISTS (SELECT FROM unit_ancestors a WHERE a.unit_code = u.unit_code "
     "AND a.ancestor_code = current_setting('crm.unit', true)))"
 )
+# The day's re-judging ran between the close and us: what the close found and it withdrew again is no news for anybody.
 _TAKE = text("""
 WITH held AS (
     SELECT d.account_no, d.branch_code, d.grade, p.grade AS grade_before, q.service_tier, q.rank,
@@ -181,7 +182,7 @@ WITH held AS (
                'period', period, 'kind', kind, 'previous_fen', previous_fen, 'current_fen', current_fen,
                'service_tier', service_tier) ORDER BY account_no, period) AS movements
     FROM (SELECT branch_code, movement_id, account_no, to_char(month, 'YYYY-MM') AS period, kind, previous_fen, current_fen,
-                 service_tier FROM movements WHERE month = :month AND detected_at = :instant
+                 service_tier FROM movements WHERE month = :month AND detected_at = :instant AND state = 'open'
           UNION ALL
           SELECT branch_code, movement_id, account_no, to_char(quarter, 'YYYY-"Q"Q'), kind, previous_fen, current_fen,
                  service_tier

@@ -82,7 +82,7 @@ async def read(session: AsyncSession, trial_id: UUID) -> dict[str, Any]:
     months: dict[str, Any] = {}
     for result in units.scalars():
         whatif.add(months, result)
-    return {**_header(trial), "total": total_of(months), "months": months}
+    return {**_header(trial), "total": total_of(months), "months": dict(sorted(months.items()))}
 
 
 async def list_units(session: AsyncSession, trial_id: UUID, unit: str, page: PageRequest) -> dict[str, Any]:
@@ -154,9 +154,9 @@ async def run_next(database: Database) -> bool:
 
 
 async def _next(database: Database) -> PolicyTrial | None:
-    query = select(PolicyTrial).where(PolicyTrial.state.in_(["waiting", "running"])).order_by(PolicyTrial.asked_at).limit(1)
+    query = select(PolicyTrial).where(PolicyTrial.state.in_(["waiting", "running"]))
     async with database.transaction() as session:
-        return (await session.execute(query)).scalar_one_or_none()
+        return (await session.execute(query.order_by(PolicyTrial.asked_at, PolicyTrial.trial_id).limit(1))).scalar_one_or_none()
 
 
 async def _run(database: Database, trial: PolicyTrial) -> None:
