@@ -186,8 +186,8 @@ async def check_decided(owner: asyncpg.Connection, checked: Checked) -> None:
 
 _COLUMNS = """
 SELECT string_agg(column_name, ', ' ORDER BY ordinal_position) FROM information_schema.columns
-WHERE table_name = $1 AND column_name <> 'known_seq'"""
-"""All but the ledger point, which says when a run was, not what it found."""
+WHERE table_name = $1 AND column_name NOT IN ('known_seq', 'changed')"""
+"""All but the ledger point, which says when a run was, not what it found, and the mark of what is told, which only we write."""
 
 
 async def check_rows(owner: asyncpg.Connection, checked: Checked) -> None:

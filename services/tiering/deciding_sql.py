@@ -39,6 +39,7 @@ WITH {numbers_cte(*names)}{found}{_RANKED if at_quarter_end else ""}, decided AS
            {number("vip_top_n")} AS vip_top_n, {number("key_top_n")} AS key_top_n,
            {number("diamond_from_fen")} AS diamond_from_fen, {number("gold_from_fen")} AS gold_from_fen,
            {_of_quarter(_NEVER if on_trial else _TIER_SINCE) if at_quarter_end else _WITHIN_QUARTER}
+           {"" if on_trial else _was(at_quarter_end)}
     FROM judged j LEFT JOIN numbers n ON n.unit_code = j.branch_code
          CROSS JOIN LATERAL (SELECT CASE WHEN j.sum_fen >= 3 * {number("diamond_from_fen")} THEN 'diamond'
                                          WHEN j.sum_fen >= 3 * {number("gold_from_fen")} THEN 'gold' ELSE 'silver' END AS grade) c
@@ -47,9 +48,9 @@ WITH {numbers_cte(*names)}{found}{_RANKED if at_quarter_end else ""}, decided AS
          {_QUARTER_BEFORE if at_quarter_end and not on_trial else ""}
     OFFSET 0
 )
-INSERT INTO decisions ({kept}{"" if on_trial else ", decision_id, digest"})
-SELECT {kept}{"" if on_trial else _NAMED}
-FROM decided d"""
+INSERT INTO decisions ({kept}{"" if on_trial else ", decision_id, digest, changed"})
+SELECT {kept}{"" if on_trial else f"{_NAMED}, {_changed(at_quarter_end)}"}
+FROM decided"""
 
 
 _NEVER = "CAST(NULL AS timestamptz)"
@@ -58,12 +59,28 @@ _TIER_SINCE = """CASE WHEN q.service_tier = t.service_tier THEN q.tier_since
                 WHEN t.service_tier IS NOT NULL THEN CAST(:decided_at AS timestamptz) END"""
 _BEFORE = "LEFT JOIN decisions p ON p.month = :previous AND p.account_no = j.account_no"
 _QUARTER_BEFORE = "LEFT JOIN decisions q ON q.month = :quarter_before AND q.account_no = j.account_no"
-_NAMED = f", natural_id('decision/' || account_no || '/' || to_char(month, 'YYYY-MM')), {DIGEST.format('d')}"
 _COLUMNS = """
     month, account_no, policy_version, decided_at, branch_code, district_code, unit_code, opened_on, amount_fen, previous_fen,
     before_previous_fen, sum_fen, zero_months, grade, grade_since, vip_top_n, key_top_n, diamond_from_fen, gold_from_fen,
     quarter_fen, service_tier, rank, tier_since, previous_quarter_fen, band, band_place, band_of, focus_general, non_insured,
     green_channel, special_claims, points_plan, a_percent, b_percent, focus_from_fen, claims_from_fen"""
+_NAMED = f""", natural_id('decision/' || account_no || '/' || to_char(month, 'YYYY-MM')), {DIGEST.format(f"ROW({_COLUMNS})")}"""
+AXES = ("band", "focus_general", "green_channel", "special_claims", "points_plan")
+"""What a quarter's close decides beside the tier."""
+_TOLD_OF_QUARTER = ("service_tier", "rank", "quarter_fen", *AXES)
+
+
+def _was(at_quarter_end: bool) -> str:
+    """Return the columns of `decided` that say what the closes before had decided: the last one, and that of the last quarter."""
+    of_quarter = "".join(f", q.{name} AS was_{name}" for name in _TOLD_OF_QUARTER) if at_quarter_end else ""
+    return f", p.grade AS was_grade, p.sum_fen AS was_sum_fen{of_quarter}"
+
+
+def _changed(at_quarter_end: bool) -> str:
+    """Return whether anything that TiersChanged tells is otherwise than it was; the decision before has always a grade."""
+    was, now = (", ".join(f"{prefix}{name}" for name in _TOLD_OF_QUARTER) for prefix in ("was_", ""))
+    of_quarter = f"OR ({was}) IS DISTINCT FROM ({now})" if at_quarter_end else ""
+    return f"was_grade IS NULL OR was_grade <> grade OR was_sum_fen / 3 <> sum_fen / 3 {of_quarter}"
 
 
 def inputs_of(*, at_quarter_end: bool) -> dict[str, tuple[str, str]]:
@@ -185,23 +202,14 @@ _WITHIN_QUARTER = """NULL::bigint AS quarter_fen, NULL::text AS service_tier, NU
            NULL::integer AS a_percent, NULL::integer AS b_percent, NULL::bigint AS focus_from_fen,
            NULL::bigint AS claims_from_fen"""
 
-AXES = ("band", "focus_general", "green_channel", "special_claims", "points_plan")
-"""What a quarter's close decides beside the tier."""
 TRIED_COLUMNS = ("month", "account_no", "branch_code", "grade", "service_tier", *AXES)
 """What policies are compared by; within a quarter the first four."""
 
 
 def tiers_changed(*, at_quarter_end: bool) -> str:
-    """Return the query of TiersChanged: q is the decision whose service tier is in force, w the one of the quarter before it."""
+    """Return the query of TiersChanged: within a quarter the service tier in force is that of the decision q of its start."""
     tier_of = "d" if at_quarter_end else "q"
-    joins = (
-        "LEFT JOIN decisions w ON w.month = :quarter_before AND w.account_no = d.account_no"
-        if at_quarter_end
-        else "LEFT JOIN decisions q ON q.month = :quarter_month AND q.account_no = d.account_no"
-    )
-    columns = ("service_tier", "rank", "quarter_fen", *AXES)
-    was, now = (", ".join(f"{row}.{name}" for name in columns) for row in ("w", "d"))
-    changed = f"OR ({was}) IS DISTINCT FROM ({now})" if at_quarter_end else ""
+    join = "" if at_quarter_end else "LEFT JOIN decisions q ON q.month = :quarter_month AND q.account_no = d.account_no"
     axes = ", ".join(f"'{name}', {tier_of}.{name}" for name in AXES)
     return f"""
 SELECT d.account_no AS key,
@@ -216,6 +224,5 @@ SELECT d.account_no AS key,
                'grade', d.grade, 'month', to_char(d.month, 'YYYY-MM'), 'average_fen', d.sum_fen / 3,
                'since', {INSTANT.format("d.grade_since")}, 'decision_id', d.decision_id,
                'end', CASE WHEN d.grade = 'silver' THEN 'low' ELSE 'high' END)) AS data
-FROM decisions d LEFT JOIN decisions p ON p.month = :previous AND p.account_no = d.account_no
-     {joins}
-WHERE d.month = :month AND (p.account_no IS NULL OR p.grade <> d.grade OR p.sum_fen / 3 <> d.sum_fen / 3 {changed})"""
+FROM decisions d {join}
+WHERE d.month = :month AND d.changed"""

@@ -48,16 +48,14 @@ async def prepare(session: AsyncSession, month: date) -> None:
 
 def publish_changed(session: AsyncSession, month: date) -> None:
     """Publish as TiersChanged what a month's close decided otherwise than the one before."""
-    params = {name: value for name, value in _months(month).items() if name in _EVENT_MONTHS}
-    publish_query(session, TiersChanged, tiers_changed(at_quarter_end=is_quarter_end(month)), params)
+    at_quarter_end = is_quarter_end(month)
+    params = {"month": month, "quarter_month": last_decided_quarter(month)}
+    publish_query(session, TiersChanged, tiers_changed(at_quarter_end=at_quarter_end), params)
 
 
 def last_decided_quarter(month: date) -> date:
     """Return the last month of the newest quarter that has ended by the end of this month."""
     return month if is_quarter_end(month) else add_months(quarter_start(month), -1)
-
-
-_EVENT_MONTHS = ("month", "previous", "quarter_month", "quarter_before")
 
 
 def _months(month: date) -> dict[str, Any]:

@@ -109,6 +109,6 @@ SELECT d.account_no AS key,
                          'decided_at', {INSTANT.format("d.decided_at")}, 'green_channel', d.green_channel,
                          'special_claims', d.special_claims, 'points_plan', d.points_plan, 'decision_id', d.decision_id) AS data
 FROM decisions d LEFT JOIN decisions w ON w.month = :quarter_before AND w.account_no = d.account_no
-WHERE d.month = :month
+WHERE d.month = :month AND d.changed
   AND (w.green_channel, w.special_claims, w.points_plan) IS DISTINCT FROM (d.green_channel, d.special_claims, d.points_plan)
 ORDER BY d.account_no"""

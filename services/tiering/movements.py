@@ -21,7 +21,7 @@ from services.tiering.policies.book import PolicyBook, number, numbers_cte
 from shared.clock import business_date
 from shared.directory import in_subtree
 from shared.events.tiering import MovementDetected, MovementState
-from shared.months import add_months, month_text, parse_month
+from shared.months import add_months, month_text, parse_month, quarter_start
 from shared.outbox import publish_query
 from shared.paging import PageRequest, paged
 
@@ -32,7 +32,7 @@ async def detect(session: AsyncSession, month: date, instant: datetime, book: Po
     An account is judged also in months before its opening, by the numbers of the branch that it was decided in.
     Source: T-22, T-23, T-27.
     """
-    wide = "" if on_trial else f"recent AS ({_RECENT}), {_KINDS}, {_WIDE_AT_CLOSE}, "
+    wide = "" if on_trial else f"recent AS ({_recent(month)}), {_KINDS}, {_WIDE_AT_CLOSE}, "
     opened = _open(on_trial=True) if on_trial else OPEN_FOUND
     await session.execute(
         text(f"WITH {numbers_cte(*_NUMBERS)}, {wide}{_FOUND}, {opened}"),
@@ -46,16 +46,19 @@ async def prepare(session: AsyncSession, month: date, instant: datetime, books: 
     The accounts that the month's close judges stand in `judged` already.
     """
     params = {**_widest(month, books), "day": business_date(instant)}
-    await session.execute(text(f"INSERT INTO pg_temp.wide ({WIDE_COLUMNS}) {_WIDE_ON_TRIAL}"), params)
+    wide = _WIDE_ON_TRIAL.format(recent=_recent(month))
+    await session.execute(text(f"INSERT INTO pg_temp.wide ({WIDE_COLUMNS}) {wide}"), params)
 
 
 def _widest(month: date, books: Sequence[PolicyBook]) -> dict[str, Any]:
-    """Return the parameters of `recent` and of the widest numbers of all branches."""
+    """Return the parameters of `recent`, which looks back as far as any branch's numbers do, and those widest numbers."""
     numbers = [book.params(*_NUMBERS) for book in books]
     raised = max(max([one["zero_months_raised"], *one["branch_zero_months_raised"]]) for one in numbers)
     percent = min(min([one["fall_over_percent"], *one["branch_fall_over_percent"]]) for one in numbers)
-    months = {"month": month, "previous": add_months(month, -1), "first": add_months(month, -max(raised, 1))}
-    return {**months, "most_raised": raised, "least_percent": percent}
+    back = max(raised, 1)
+    quarters = {"quarter": quarter_start(month), "first_quarter": quarter_start(add_months(month, -back))}
+    previous = {"quarter_of_previous": quarter_start(add_months(month, -1))}
+    return {"month": month, "back": back, **quarters, **previous, "most_raised": raised, "least_percent": percent}
 
 
 def publish_detected(session: AsyncSession, month: date, instant: datetime) -> None:
@@ -131,13 +134,24 @@ CASE WHEN j.zero_months BETWEEN 1 AND {raised} THEN 'zero_month'
 
 _NUMBERS = ("policy_version", "fall_over_percent", "zero_months_raised")
 
-_RECENT = f"""
-    SELECT account_no, coalesce(max(amount_fen) FILTER (WHERE month = :month), 0) AS current_fen,
-           coalesce(max(amount_fen) FILTER (WHERE month = :previous), 0) AS previous_fen,
-           {MONTHS_BETWEEN.format(later="CAST(:month AS date)", earlier="max(month) FILTER (WHERE amount_fen > 0)")}
-               AS zero_months
-    FROM month_totals WHERE month BETWEEN :first AND :month AND quarter BETWEEN CAST(:first AS date) - 62 AND :month
-    GROUP BY account_no"""
+
+def _recent(month: date) -> str:
+    """Return SQL of each account's freight in a month and the one before, and how many months ago, at most `back`, it had any.
+
+    It reads the rows of quarters as they are: to make three months of each takes twice as long where a million accounts close.
+    """
+    current, previous = (f"fen_{one.month - quarter_start(one).month + 1}" for one in (month, add_months(month, -1)))
+    return f"""
+    SELECT account_no, coalesce(max({current}) FILTER (WHERE quarter = :quarter), 0) AS current_fen,
+           coalesce(max({previous}) FILTER (WHERE quarter = :quarter_of_previous), 0) AS previous_fen,
+           min(months_ago) FILTER (WHERE months_ago <= :back) AS zero_months
+    FROM (
+        SELECT q.*, CASE WHEN fen_3 > 0 AND begun >= 2 THEN begun - 2 WHEN fen_2 > 0 AND begun >= 1 THEN begun - 1
+                         WHEN fen_1 > 0 THEN begun END AS months_ago
+        FROM (SELECT *, {MONTHS_BETWEEN.format(later="CAST(:month AS date)", earlier="quarter")} AS begun
+              FROM quarter_sums WHERE quarter BETWEEN :first_quarter AND :quarter) AS q
+    ) AS z GROUP BY account_no"""
+
 
 # Few accounts are found by the widest numbers of all branches; only those are asked which branch's numbers are theirs.
 _KINDS = f"""kinds AS (
@@ -157,7 +171,7 @@ _WIDE_AT_CLOSE = """wide AS (
 
 WIDE_COLUMNS = "account_no, current_fen, previous_fen, zero_months, decided_branch, branch_code, outlet_code, district_code"
 _WIDE_ON_TRIAL = f"""
-WITH {DISTRICTS}, recent AS ({_RECENT}), {_KINDS}
+WITH {DISTRICTS}, recent AS ({{recent}}), {_KINDS}
 SELECT j.account_no, j.current_fen, j.previous_fen, j.zero_months, a.branch_code AS decided_branch, p.branch_code, p.outlet_code,
        d.district_code
 FROM kinds j LEFT JOIN judged a ON a.account_no = j.account_no

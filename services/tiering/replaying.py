@@ -221,7 +221,7 @@ SELECT month, account_no, coalesce(a.decided_at, b.decided_at) AS decided_at,
            SELECT array_agg(x.key) FROM jsonb_each(to_jsonb(a)) x JOIN jsonb_each(to_jsonb(b)) y ON y.key = x.key
            WHERE x.value IS DISTINCT FROM y.value
              AND x.key NOT IN ('digest', 'state', 'judged_at', 'withdrawn_reason', 'version', 'known_seq',
-                             'jump', 'risk', 'at_risk_fen'))
+                             'changed', 'jump', 'risk', 'at_risk_fen'))
        END AS fields
 FROM {{rows}} USING ({{key}}) WHERE {_DIFFERS} ORDER BY month, account_no LIMIT :most"""
 

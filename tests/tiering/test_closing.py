@@ -236,6 +236,36 @@ async def test_only_what_changed_is_published_and_a_close_is_published_once(worl
     assert third.contribution_grade.since == at("2018-02-01", "00:30:00")
 
 
+async def test_each_thing_that_is_otherwise_than_in_the_closes_before_is_told_and_nothing_else(world: World) -> None:
+    """Every account ships the same each month; then one thing of a decision before is made otherwise for each of them."""
+    of_quarter = {
+        "service_tier": "'vip'", "rank": "rank + 1", "quarter_fen": "quarter_fen + 1", "band": "'A'",
+        "focus_general": "NOT focus_general", "green_channel": "NOT green_channel", "special_claims": "NOT special_claims",
+        "points_plan": "'another'",
+    }  # fmt: skip
+    of_month = {"grade": "'gold'", "sum_fen": "sum_fen + 3"}
+    unsaid = {"zero_months": "9", "non_insured": "NOT non_insured"}
+    await world.publish("2018-few", "2018-01-01", tiers={"vip_top_n": 1, "key_top_n": 1})
+    accounts = {column: column.replace("_", "-") for column in (*of_quarter, *of_month, *unsaid)}
+    names = [*accounts.values(), "FIRST", "SECOND", "SAME-AVERAGE"]
+    await world.open(*(account(name) for name in names), account("NEW", opened_on="2018-06-30"))
+    fen = {"FIRST": 9_000, "SECOND": 8_000}
+    for month in range(1, 7):
+        await world.post(*(charge(f"{name}-{month}", name, fen.get(name, 300), at(f"2018-0{month}-10")) for name in names))
+    for month in range(2, 7):
+        await world.run(f"2018-0{month}-01")
+    changes = [("2018-03-01", accounts[column], column, value) for column, value in (of_quarter | unsaid).items()]
+    changes += [("2018-05-01", accounts[column], column, value) for column, value in of_month.items()]
+    for day, name, column, value in [*changes, ("2018-05-01", "SAME-AVERAGE", "sum_fen", "sum_fen + 1")]:
+        changed = f"UPDATE decisions SET {column} = {value} WHERE account_no = :name AND month = '{day}' RETURNING 1"
+        assert await world.rows(changed, name=name)
+    await world.run("2018-07-01")
+    told = [event["account_no"] for event in await world.events(TiersChanged.TYPE) if event["month"] == "2018-06"]
+    assert sorted(told) == sorted(["NEW", *(accounts[column] for column in (*of_quarter, *of_month))])
+    marked = await world.rows("SELECT account_no FROM decisions WHERE month = '2018-06-01' AND changed")
+    assert sorted(row["account_no"] for row in marked) == sorted(told)
+
+
 async def test_within_a_quarter_the_event_carries_the_tier_in_force(world: World) -> None:
     await world.open(account("A"))
     await world.post(charge("1", "A", 900, at("2018-03-10")), charge("2", "A", 600_000, at("2018-04-10")))

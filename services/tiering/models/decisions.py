@@ -33,7 +33,8 @@ class Decision(Base):
 
     The sum is that of the three months ending with `month`. Rank, tier, the quarters' freight, band, focus and entitlements are
     null within a quarter; a policy may leave an account without tier at a quarter's end, too. `zero_months` is the length of the
-    run of months without freight, null where there is none. `digest` is the SHA-256 of everything else in the row.
+    run of months without freight, null where there is none. `digest` is the SHA-256 of everything that was decided; `changed`
+    says whether any of it is otherwise than in the closes before, and so was published.
     """
 
     __tablename__ = "decisions"
@@ -81,3 +82,4 @@ class Decision(Base):
     focus_from_fen: Mapped[int | None] = mapped_column(FEN)
     claims_from_fen: Mapped[int | None] = mapped_column(FEN)
     digest: Mapped[bytes | None]
+    changed: Mapped[bool] = mapped_column(server_default=text("false"))
