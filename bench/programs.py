@@ -12,6 +12,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any
 
 import uvloop
@@ -73,6 +74,13 @@ async def ready() -> None:
     """Say that the program is set up, and wait for the word to go."""
     _say({"ready": True})
     await asyncio.to_thread(sys.stdin.readline)
+
+
+def highest_memory_bytes() -> int:
+    """Return the most memory that this process has had; getrusage would count the process that we were forked from, too."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
+    return int(line.split()[1]) * 1024
 
 
 def run_program(main: Callable[[dict[str, Any]], Coroutine[Any, Any, dict[str, Any]]]) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from pathlib import Path
 from typing import Any
 
-from bench.programs import ready, run_program
+from bench.programs import highest_memory_bytes, ready, run_program
 from bench.rescore_data import INSTANT, MONTH, decide
 from services.tiering import closing, restatement
 from shared.db import Database
@@ -22,13 +21,13 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
     """Do what `job` names (decide, close, rejudge, repeat), once it may go; answers seconds and the highest memory in bytes."""
     database = Database("tiering", job["url"], "worker")
     await database.open()
-    before = _highest()
+    before = highest_memory_bytes()
     await ready()
     began = time.perf_counter()
     amount = await _WHAT[job["what"]](database, job)
     seconds = time.perf_counter() - began
     await database.close()
-    return {"amount": amount, "seconds": seconds, "rss_bytes": _highest(), "rss_before_bytes": before}
+    return {"amount": amount, "seconds": seconds, "rss_bytes": highest_memory_bytes(), "rss_before_bytes": before}
 
 
 async def _decide(database: Database, _job: dict[str, Any]) -> int:
@@ -62,13 +61,6 @@ async def _repeat(database: Database, job: dict[str, Any]) -> int:
 
 async def _undo() -> None:
     raise _UndoError
-
-
-def _highest() -> int:
-    # Not getrusage: that counts the memory of the process that we were forked from, too.
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return int(line.split()[1]) * 1024
 
 
 _WHAT = {"decide": _decide, "close": _close, "rejudge": _rejudge, "repeat": _repeat}

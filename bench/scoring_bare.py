@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import resource
 import time
 from datetime import date
 from typing import Any
@@ -12,7 +11,7 @@ import asyncpg
 import numpy as np
 from scipy.special import hyp2f1
 
-from bench.programs import ready, run_program
+from bench.programs import highest_memory_bytes, ready, run_program
 from bench.scoring_data import DISCOUNT_PERCENT, MONTH, PARAMETERS, WORTH
 
 HEADER = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -53,8 +52,7 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
         await connection.copy_to_table("bare_scores", source=source, columns=list(COLUMNS), format="binary")
     seconds = time.perf_counter() - began
     await connection.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"amount": len(rows), "seconds": seconds, "peak_mb": peak}
+    return {"amount": len(rows), "seconds": seconds, "peak_mb": highest_memory_bytes() / 2**20}
 
 
 def _scored(rows: Any) -> bytes:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import text
 
-from bench.programs import ready, run_program
+from bench.programs import highest_memory_bytes, ready, run_program
 from bench.scoring_data import CUTS, DISCOUNT_PERCENT, MONTH, models
 from services.tiering.policies.document import shipped
 from services.tiering.scores import jumps, refresh, writing
@@ -36,8 +35,7 @@ async def main(job: dict[str, Any]) -> dict[str, Any]:
         amount = await writing.write_scores(session, MONTH, estimates, params)
     seconds = time.perf_counter() - began
     await database.close()
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"amount": amount, "seconds": seconds, "peak_mb": peak, "histories": len(rows)}
+    return {"amount": amount, "seconds": seconds, "peak_mb": highest_memory_bytes() / 2**20, "histories": len(rows)}
 
 
 if __name__ == "__main__":
