@@ -28,7 +28,7 @@ from shared.replay import Progress as Step
 from shared.replay import Replay, begin
 from shared.settings import SERVICES, Settings
 
-FINDINGS_SECONDS = 3.0
+FINDINGS_SECONDS = 1.0
 
 
 def take_up(place: Workplace, chosen: Choice | None) -> tuple[Choice, History | None]:
