@@ -48,9 +48,8 @@ async def prepare(session: AsyncSession, month: date) -> None:
 
 def publish_changed(session: AsyncSession, month: date) -> None:
     """Publish as TiersChanged what a month's close decided otherwise than the one before."""
-    at_quarter_end = is_quarter_end(month)
     params = {"month": month, "quarter_month": last_decided_quarter(month)}
-    publish_query(session, TiersChanged, tiers_changed(at_quarter_end=at_quarter_end), params)
+    publish_query(session, TiersChanged, tiers_changed(at_quarter_end=is_quarter_end(month)), params)
 
 
 def last_decided_quarter(month: date) -> date:

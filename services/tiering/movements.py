@@ -46,8 +46,7 @@ async def prepare(session: AsyncSession, month: date, instant: datetime, books: 
     The accounts that the month's close judges stand in `judged` already.
     """
     params = {**_widest(month, books), "day": business_date(instant)}
-    wide = _WIDE_ON_TRIAL.format(recent=_recent(month))
-    await session.execute(text(f"INSERT INTO pg_temp.wide ({WIDE_COLUMNS}) {wide}"), params)
+    await session.execute(text(f"INSERT INTO pg_temp.wide ({WIDE_COLUMNS}) {_wide_on_trial(month)}"), params)
 
 
 def _widest(month: date, books: Sequence[PolicyBook]) -> dict[str, Any]:
@@ -138,7 +137,8 @@ _NUMBERS = ("policy_version", "fall_over_percent", "zero_months_raised")
 def _recent(month: date) -> str:
     """Return SQL of each account's freight in a month and the one before, and how many months ago, at most `back`, it had any.
 
-    It reads the rows of quarters as they are: to make three months of each takes twice as long where a million accounts close.
+    It reads the rows of quarters as they are (each has `begun` so many months ago): to make three months of each takes twice as
+    long where a million accounts close.
     """
     current, previous = (f"fen_{one.month - quarter_start(one).month + 1}" for one in (month, add_months(month, -1)))
     return f"""
@@ -170,13 +170,17 @@ _WIDE_AT_CLOSE = """wide AS (
 )"""
 
 WIDE_COLUMNS = "account_no, current_fen, previous_fen, zero_months, decided_branch, branch_code, outlet_code, district_code"
-_WIDE_ON_TRIAL = f"""
-WITH {DISTRICTS}, recent AS ({{recent}}), {_KINDS}
+
+
+def _wide_on_trial(month: date) -> str:
+    return f"""
+WITH {DISTRICTS}, recent AS ({_recent(month)}), {_KINDS}
 SELECT j.account_no, j.current_fen, j.previous_fen, j.zero_months, a.branch_code AS decided_branch, p.branch_code, p.outlet_code,
        d.district_code
 FROM kinds j LEFT JOIN judged a ON a.account_no = j.account_no
      LEFT JOIN {PLACED_ONE.format(account="j.account_no")} AS p ON true LEFT JOIN districts d ON d.branch_code = p.branch_code
 WHERE j.wide_kind IS NOT NULL"""
+
 
 _FOUND = f"""found AS (
     SELECT * FROM (
